@@ -1,0 +1,36 @@
+"""Everything that a request may need, put together once by the composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinybase.auth.limits import RateLimits
+    from tinybase.auth.tokens import Tokens
+    from tinybase.auth.users import Users
+    from tinybase.collections.collections import Collections
+    from tinybase.collections.records import Records
+    from tinybase.config import Config
+    from tinybase.db import Database
+    from tinybase.functions.calls import Functions
+    from tinybase.host import Host
+    from tinybase.packages.extensions import Extensions
+    from tinybase.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """The rooms of one application."""
+
+    config: Config
+    database: Database
+    host: Host
+    settings: Settings
+    users: Users
+    tokens: Tokens
+    rate_limits: RateLimits
+    collections: Collections
+    records: Records
+    functions: Functions
+    extensions: Extensions

@@ -1,0 +1,7 @@
+"""The database: engine, session, models, units of work and migrations."""
+
+from tinybase.db.session import Base, Session, db
+from tinybase.db.types import format_time, utcnow
+from tinybase.db.work import Database, Work
+
+__all__ = ["Base", "Database", "Session", "Work", "db", "format_time", "utcnow"]

@@ -1,0 +1,79 @@
+"""Units of work: the one way in which the services write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
+
+from tinybase.errors import Unavailable
+
+Callback = Callable[[], object]
+Runner = Callable[[Sequence[Callback]], None]
+
+
+def run_now(callbacks: Sequence[Callback]) -> None:
+    """Run callbacks one after another, in the calling thread."""
+    for callback in callbacks:
+        callback()
+
+
+class Work:
+    """One transaction that writes; ``connection`` executes its statements."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.callbacks: list[Callback] = []
+
+    def after_commit(self, callback: Callback) -> None:
+        """Have something done once the transaction is durable, in the order of the calls.
+
+        It is forgotten when the transaction is rolled back.
+        """
+        self.callbacks.append(callback)
+
+
+class Database:
+    """The services' door to an engine.
+
+    :param runner: runs what was asked for with ``Work.after_commit``. The application
+        gives the host's dispatcher, which bounds how long a request waits for it.
+    """
+
+    def __init__(self, engine: Engine, runner: Runner = run_now) -> None:
+        self.engine = engine
+        self._runner = runner
+
+    @contextmanager
+    def write(self) -> Iterator[Work]:
+        """Open a transaction that writes; commit it, or roll it back when the block raises.
+
+        On SQLite it is the only one that writes from here on, so what it reads stays true.
+
+        :raises Unavailable: when other writers held the database for too long.
+        """
+        with self.connect() as connection:
+            if self.engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            work = Work(connection)
+            yield work
+            connection.commit()
+        if work.callbacks:
+            self._runner(work.callbacks)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Open a connection to read from; whatever it has begun ends with the block."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except OperationalError as error:
+            if "locked" not in str(error.orig):
+                raise
+            raise Unavailable(
+                "The database is busy; try again.",
+                code="database_busy",
+                headers={"Retry-After": "1"},
+            ) from error

@@ -1,0 +1,26 @@
+"""Hooks of a worker's life."""
+
+from tinybase_hookspecs.markers import hookspec
+
+
+@hookspec
+def tinybase_on_startup() -> None:
+    """Called in every worker process, before it answers its first request.
+
+    Everything is loaded and the database is reachable. It is also called, for one
+    extension, when that extension is enabled while the server runs. The command line and
+    the supervising process never call it.
+
+    An exception, ``SystemExit`` included, is logged and shown in the status of the
+    extension, which stays enabled; the server starts.
+    """
+
+
+@hookspec
+def tinybase_on_shutdown() -> None:
+    """Called when a worker stops, and when the extension is disabled or removed.
+
+    Extensions are called in the reverse of their start-up order, each with a bounded time.
+    An exception is logged and the next extension is still called. A worker that is killed
+    does not get to call it.
+    """
