@@ -1,0 +1,187 @@
+"""The guard around every implementation of a hook.
+
+pluggy calls implementations one after another and an exception of one skips the rest. The
+guard is put around each implementation when the extension's plugin object is made, so
+that a failure stays with the one who failed: it is logged with the names of extension and
+handler, counted, and the next implementation runs.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+from tinybase.errors import Rejected
+from tinybase.host.dispatch import now_running
+from tinybase.host.loop import LoopThread
+from tinybase.host.origin import inside_handler
+from tinybase.host.stats import HandlerStats, safe_text
+from tinybase_hookspecs import Reject
+
+_log = logging.getLogger(__name__)
+
+REJECTABLE = frozenset({"tinybase_on_function_call"})
+"""The hooks whose implementations may raise ``Reject``."""
+
+
+class OpenContext(Protocol):
+    """Opens the ``ctx`` of one call of a handler."""
+
+    def __call__(self, handler: str) -> AbstractContextManager[Any]: ...
+
+
+class Surroundings:
+    """What the guards need of the application around them.
+
+    ``scope`` opens what every call gets for itself: an application context, and with it a
+    database session of its own. ``open_context`` makes the ``ctx`` of handlers that take
+    one. Both are set by the composition root.
+    """
+
+    def __init__(self) -> None:
+        self.scope: Callable[[], AbstractContextManager[Any]] = nullcontext
+        self.open_context: OpenContext = _no_context
+        self.loop = LoopThread()
+
+
+class Guard:
+    """Runs one implementation, come what may."""
+
+    def __init__(self, stats: HandlerStats, around: Surroundings) -> None:
+        self.stats = stats
+        self._around = around
+        self._rejectable = stats.hook in REJECTABLE
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        """Return what the function returns, or ``None`` if it fails.
+
+        :raises Rejected: if it raises ``Reject`` and its hook allows that.
+        """
+        started = time.perf_counter_ns()
+        now_running(self.stats)
+        try:
+            with inside_handler(self.stats.handler), self._around.scope():
+                result = function()
+                if inspect.iscoroutine(result):
+                    result = self._around.loop.run(result)
+                return result
+        except Reject as rejection:
+            if not self._rejectable:
+                return self.failed(rejection)
+            raise Rejected(
+                rejection.detail,
+                status=rejection.status,
+                code=rejection.code,
+                extension=self.stats.extension,
+            ) from rejection
+        except BaseException as error:  # SystemExit and the like are errors of the extension too
+            if isinstance(error, KeyboardInterrupt) and _is_main_thread():
+                raise
+            return self.failed(error)
+        finally:
+            now_running(None)
+            self.stats.count_call(time.perf_counter_ns() - started)
+
+    def failed(self, error: BaseException) -> None:
+        """Count and log a failure."""
+        self.stats.count_error(error)
+        unlogged = self.stats.may_log(time.monotonic())
+        if unlogged is None:
+            return
+        more = f" ({unlogged} more since the last report)" if unlogged else ""
+        _log.error(
+            "extension %s: %s failed in %s: %s: %s%s",
+            self.stats.extension,
+            self.stats.handler,
+            self.stats.hook,
+            type(error).__name__,
+            safe_text(error),
+            more,
+            exc_info=error,
+        )
+
+    def with_context(self, call: Callable[[Any], Any]) -> Any:
+        """Call something with the ``ctx`` of this handler."""
+        with self._around.open_context(self.stats.handler) as ctx:
+            result = call(ctx)
+            # Awaited here, because the session of ctx is closed when the block ends.
+            return self._around.loop.run(result) if inspect.iscoroutine(result) else result
+
+
+def guard_function(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
+    """Return a raw hookimpl with the guard around it; pluggy still sees its parameters."""
+
+    @functools.wraps(function)
+    def guarded(*arguments: Any) -> Any:
+        return guard.call(lambda: function(*own(arguments)))
+
+    return guarded
+
+
+def guard_wrapper(
+    function: Callable[..., Generator[None, Any, Any]], guard: Guard, *, old_style: bool
+) -> Callable[..., Generator[None, Any, Any]]:
+    """Return a raw hook wrapper with the guard around it.
+
+    A wrapper that fails before it yields is skipped; one that fails afterwards leaves the
+    result as it was.
+    """
+
+    @functools.wraps(function)
+    def guarded(*arguments: Any) -> Generator[None, Any, Any]:
+        wrapper = function(*own(arguments))
+        started = time.perf_counter_ns()
+        try:
+            next(wrapper)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the extension's
+            guard.failed(error)
+            return (yield)
+        finally:
+            guard.stats.count_call(time.perf_counter_ns() - started)
+        outcome = yield
+        try:
+            wrapper.send(outcome)
+        except StopIteration as stop:
+            return outcome if old_style else stop.value
+        except BaseException as error:  # noqa: BLE001 - likewise
+            guard.failed(error)
+        return outcome
+
+    return guarded
+
+
+def own(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return copies of the events among some arguments."""
+    return tuple(own_event(a) if hasattr(a, "event_id") else a for a in arguments)
+
+
+def own_event(event: Any) -> Any:
+    """Return a copy of an event whose data can be changed without anybody noticing."""
+    clone = copy.copy(event)
+    for name, value in vars(event).items():
+        if isinstance(value, dict):
+            setattr(clone, name, _own_json(value))
+    return clone
+
+
+def _own_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _own_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_own_json(item) for item in value]
+    return value
+
+
+def _no_context(handler: str) -> AbstractContextManager[Any]:
+    raise RuntimeError(f"{handler} takes ctx, but no application is running")
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -1,0 +1,93 @@
+"""What brought about what is happening now.
+
+Carried in a context variable, so that an event can tell who caused it and how deep in a
+chain of handlers it happened, without every call passing that along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tinybase.actors import SYSTEM, Actor
+from tinybase.errors import Conflict
+
+MAX_DEPTH = 8
+"""How many handlers may cause one another before the next write is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Who is acting, through which door; ``chain`` names the handlers in between."""
+
+    actor: Actor = SYSTEM
+    origin: str = "extension"
+    request_id: str | None = None
+    chain: tuple[str, ...] = ()
+
+
+_cause: ContextVar[Cause] = ContextVar("tinybase_cause", default=Cause())
+
+
+def current_cause() -> Cause:
+    """Return what is known about the present moment."""
+    return _cause.get()
+
+
+@contextmanager
+def caused_by(
+    *, actor: Actor | None = None, origin: str | None = None, request_id: str | None = None
+) -> Iterator[None]:
+    """State who acts, and through which door, while the block runs; ``None`` keeps."""
+    now = _cause.get()
+    with _set(
+        replace(
+            now,
+            actor=actor or now.actor,
+            origin=origin or now.origin,
+            request_id=request_id or now.request_id,
+        )
+    ):
+        yield
+
+
+@contextmanager
+def inside_handler(handler: str) -> Iterator[None]:
+    """State that a handler causes what happens while the block runs."""
+    now = _cause.get()
+    with _set(replace(now, origin="extension", chain=(*now.chain, handler))):
+        yield
+
+
+def event_facts() -> dict[str, Any]:
+    """Return the fields that every event has, as they are now.
+
+    Called before the write that the event reports, so that a chain of handlers which never
+    ends is refused and rolled back.
+
+    :raises Conflict: at the depth limit; the message shows the chain.
+    """
+    cause = _cause.get()
+    if len(cause.chain) >= MAX_DEPTH:
+        raise Conflict(
+            f"Refused: {MAX_DEPTH} handlers have caused one another "
+            f"({' -> '.join(cause.chain)}). Make the handlers skip what they write themselves."
+        )
+    return {
+        "request_id": cause.request_id,
+        "actor": cause.actor.kind.value,
+        "origin": cause.origin,
+        "depth": len(cause.chain),
+    }
+
+
+@contextmanager
+def _set(cause: Cause) -> Iterator[None]:
+    token = _cause.set(cause)
+    try:
+        yield
+    finally:
+        _cause.reset(token)

@@ -1,0 +1,201 @@
+"""From the notes of decorators and raw hookimpls to the one object that pluggy gets."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import tinybase_hookspecs
+from tinybase.extensions.rows import Declaration, Handler, claim, describe
+from tinybase.extensions.signatures import is_async
+from tinybase.host.guard import Guard, Surroundings, guard_function, guard_wrapper, own_event
+from tinybase.host.stats import HandlerStats
+from tinybase_hookspecs import hookimpl
+
+HOOKS = frozenset(name for name in tinybase_hookspecs.__all__ if name.startswith("tinybase_"))
+"""The names of all hooks of the contract."""
+
+COLLECTING = frozenset(name for name in HOOKS if name.startswith("tinybase_register_"))
+"""The hooks that are called while extensions are loaded, where a failure is the loader's."""
+
+_MARK = "tinybase_impl"  # the attribute in which pluggy's marker of our project keeps its options
+
+
+class LoadError(Exception):
+    """An extension cannot be loaded; the message says why and what to do."""
+
+
+class ExtensionPlugin:
+    """What pluggy registers: one object for each extension, one attribute for each handler.
+
+    pluggy sorts attributes by name and calls the last one first, so the attributes are
+    numbered downwards and handlers run in the order in which they were written.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.handlers: list[HandlerStats] = []
+        self._next = 10**6
+
+    def add(self, function: Callable[..., Any], **options: Any) -> None:
+        """Add an implementation; ``options`` are those of ``hookimpl``."""
+        self._next -= 1
+        setattr(self, f"implementation_{self._next}", hookimpl(**options)(function))
+
+
+def make_plugin(
+    name: str, package: str, around: Surroundings, provided: object = None
+) -> ExtensionPlugin:
+    """Make the plugin object of an extension whose package has been imported.
+
+    :param provided: the object that the entry point names, if it names no module.
+    :raises LoadError: for an implementation of a hook that does not exist.
+    """
+    plugin = ExtensionPlugin(name)
+    rows = claim(package)
+    for row in rows:
+        if isinstance(row, Handler):
+            _add_handler(plugin, row, around)
+    for hook, values in _by_hook(row for row in rows if isinstance(row, Declaration)).items():
+        plugin.add(_returning(values), specname=hook)
+    for function, options in _raw_implementations(package, provided):
+        _add_raw(plugin, function, options, around)
+    return plugin
+
+
+def _add_handler(plugin: ExtensionPlugin, row: Handler, around: Surroundings) -> None:
+    stats = HandlerStats(
+        plugin.name,
+        row.hook,
+        row.name,
+        decorator=row.decorator,
+        filters={field: list(patterns) for field, patterns in row.filters.items()},
+        is_async=is_async(row.function),
+    )
+    plugin.handlers.append(stats)
+    plugin.add(
+        _implementation(row, Guard(stats, around)),
+        specname=row.hook,
+        tryfirst=row.tryfirst,
+        trylast=row.trylast,
+    )
+
+
+def _implementation(row: Handler, guard: Guard) -> Callable[..., Any]:
+    """Return the hookimpl of a decorated handler; its parameters are the hookspec's."""
+    handler = row.arguments.bind(row.function)
+
+    def call(event: Any) -> Any:
+        if row.arguments.wants_context:
+            return guard.with_context(lambda ctx: handler(event, ctx))
+        return handler(event, None)
+
+    if not inspect.signature(getattr(tinybase_hookspecs, row.hook)).parameters:
+        return lambda: guard.call(lambda: call(None))
+    matches = _matcher(row.filters)
+
+    def implementation(event: Any) -> Any:
+        if matches(event):
+            return guard.call(lambda: call(own_event(event)))
+        return None
+
+    return implementation
+
+
+def _matcher(filters: Mapping[str, tuple[str, ...]]) -> Callable[[Any], bool]:
+    """Return a test of an event against the filters of a handler."""
+    if not filters:
+        return lambda event: True  # noqa: ARG005
+    ((field, patterns),) = filters.items()
+    exact = frozenset(pattern for pattern in patterns if not re.search(r"[*?\[]", pattern))
+    globs = [re.compile(fnmatch.translate(p)).match for p in patterns if p not in exact]
+
+    def matches(event: Any) -> bool:
+        value = getattr(event, field)
+        return value in exact or any(match(value) for match in globs)
+
+    return matches
+
+
+def _by_hook(declarations: Iterable[Declaration]) -> dict[str, list[Any]]:
+    values: dict[str, list[Any]] = {}
+    for declaration in declarations:
+        values.setdefault(declaration.hook, []).append(declaration.value)
+    return values
+
+
+def _returning(values: list[Any]) -> Callable[[], list[Any]]:
+    return lambda: list(values)
+
+
+def _add_raw(
+    plugin: ExtensionPlugin,
+    function: Callable[..., Any],
+    options: dict[str, Any],
+    around: Surroundings,
+) -> None:
+    hook = options["specname"]
+    if hook not in HOOKS:
+        if options.get("optionalhook"):
+            return
+        near = difflib.get_close_matches(hook, HOOKS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see the reference of hooks."
+        raise LoadError(f"{describe(function)} implements an unknown hook {hook}; {hint}")
+    if hook in COLLECTING:
+        plugin.add(function, **options)
+        return
+    stats = HandlerStats(
+        plugin.name,
+        hook,
+        f"{function.__module__}:{describe(function)}",
+        is_async=is_async(function),
+    )
+    plugin.handlers.append(stats)
+    guard = Guard(stats, around)
+    if options.get("wrapper") or options.get("hookwrapper"):
+        old_style = bool(options.get("hookwrapper"))
+        plugin.add(guard_wrapper(function, guard, old_style=old_style), **options)
+    else:
+        plugin.add(guard_function(function, guard), **options)
+
+
+def _raw_implementations(
+    package: str, provided: object
+) -> Iterator[tuple[Callable[..., Any], dict[str, Any]]]:
+    """Yield every hookimpl of a package once, however often it is imported around."""
+    seen: set[int] = set()
+    sources: list[object] = [*_modules(package)]
+    if provided is not None and not isinstance(provided, ModuleType):
+        sources.append(provided)
+    for source in sources:
+        for name, function in inspect.getmembers(source, inspect.isroutine):
+            options = getattr(function, _MARK, None)
+            if not isinstance(options, dict) or not _is_of(function, package, source):
+                continue
+            identity = id(getattr(function, "__func__", function))
+            if identity in seen:
+                continue
+            seen.add(identity)
+            yield function, {**options, "specname": options.get("specname") or name}
+
+
+def _modules(package: str) -> list[ModuleType]:
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if (name == package or name.startswith(package + ".")) and isinstance(module, ModuleType)
+    ]
+
+
+def _is_of(function: Callable[..., Any], package: str, source: object) -> bool:
+    """Say whether a function belongs to the package, not to one it imports from."""
+    if not isinstance(source, ModuleType):
+        return True
+    module = function.__module__ or ""
+    return module == package or module.startswith(package + ".")

@@ -1,0 +1,93 @@
+"""What is counted about a handler while it works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+_LOG_EVERY_SECONDS = 60.0
+
+
+@dataclass
+class LastError:
+    """The latest failure of a handler."""
+
+    at: datetime
+    type: str
+    message: str
+
+
+@dataclass(eq=False)
+class HandlerStats:
+    """One handler: what it is, and what became of its calls in this process.
+
+    The numbers are plain integers: two threads may now and then lose a count, which is
+    exact enough and costs no lock.
+    """
+
+    extension: str
+    hook: str
+    handler: str
+    decorator: str | None = None
+    filters: dict[str, list[str]] = field(default_factory=dict)
+    is_async: bool = False
+    calls: int = 0
+    errors: int = 0
+    timeouts: int = 0
+    total_ns: int = 0
+    max_ns: int = 0
+    last_error: LastError | None = None
+    _logged_at: float = float("-inf")
+    _unlogged: int = 0
+
+    def count_call(self, nanoseconds: int) -> None:
+        """Count a finished call."""
+        self.calls += 1
+        self.total_ns += nanoseconds
+        self.max_ns = max(self.max_ns, nanoseconds)
+
+    def count_error(self, error: BaseException) -> None:
+        """Count a failed call and remember why."""
+        self.errors += 1
+        self.last_error = LastError(datetime.now(UTC), type(error).__name__, safe_text(error))
+
+    def may_log(self, now: float) -> int | None:
+        """Say whether a failure should be logged in full now.
+
+        :returns: how many failures went unlogged since the last time, or ``None`` if this
+            one is not to be logged either: at most one a minute is.
+        """
+        if now - self._logged_at < _LOG_EVERY_SECONDS:
+            self._unlogged += 1
+            return None
+        self._logged_at, unlogged, self._unlogged = now, self._unlogged, 0
+        return unlogged
+
+
+def safe_text(error: BaseException) -> str:
+    """Return the text of an exception, even of one that cannot say it."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the text is the extension's code, it may do anything
+        return "(the exception has no readable text)"
+
+
+def as_json(stats: HandlerStats) -> dict[str, Any]:
+    """Return the counters as answers carry them."""
+    error = stats.last_error
+    return {
+        "hook": stats.hook,
+        "handler": stats.handler,
+        "calls": stats.calls,
+        "errors": stats.errors,
+        "timeouts": stats.timeouts,
+        "total_ms": round(stats.total_ns / 1e6, 3),
+        "max_ms": round(stats.max_ns / 1e6, 3),
+        "last_error": error
+        and {
+            "at": error.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "type": error.type,
+            "message": error.message,
+        },
+    }
