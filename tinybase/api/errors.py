@@ -1,0 +1,111 @@
+"""The one error body.
+
+Whatever goes wrong – a foreseen fault, an unknown path, a wrong method, a fault nobody
+foresaw – the client gets ``detail``, ``code`` and ``request_id``, and nothing of the
+server's insides.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from tinybase.api.headers import request_id
+from tinybase.errors import Fault, Invalid, TinyBaseError
+
+log = logging.getLogger(__name__)
+
+JSON_TYPE = "application/json; charset=utf-8"
+
+_CODE_OF_STATUS = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    414: "uri_too_long",
+    415: "unsupported_media_type",
+    431: "headers_too_large",
+}
+_DETAIL_OF_STATUS = {
+    404: "There is nothing at this address.",
+    405: "This address does not know the method; the Allow header names those that it knows.",
+}
+_BAD_TOKEN = frozenset({"invalid_token", "token_expired", "wrong_token_type", "token_reused"})
+_LONGEST_PART = 200
+
+
+def register_error_handlers(app: Flask) -> None:
+    """Have every fault of the application answered with the one error body."""
+    app.register_error_handler(TinyBaseError, render)
+    app.register_error_handler(HTTPException, render_http)
+    app.register_error_handler(Exception, render_unforeseen)
+
+
+def render(error: TinyBaseError) -> Response:
+    """Answer a foreseen fault."""
+    status = error.status
+    if status >= 500:
+        log.error("%s: %s (request %s)", error.code, error.detail, request_id(), exc_info=error)
+    members = dict(error.members)
+    detail: object = error.detail
+    faults = list(error.faults) if isinstance(error, Invalid) else []
+    if status == 422:
+        loc = tuple(members.pop("loc", ("body",)))
+        detail = _dicts(faults or [Fault(loc, error.detail, error.code)])
+    elif faults:
+        members["errors"] = _dicts(faults)
+    headers = dict(error.headers)
+    if status == 401:
+        headers["WWW-Authenticate"] = _challenge(error.code)
+    return _answer(status, error.code, detail, members, headers)
+
+
+def render_http(error: HTTPException) -> Response:
+    """Answer what Werkzeug refuses: an unknown path, a wrong method, a broken request."""
+    status = error.code or 500
+    headers = {}
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    detail = _DETAIL_OF_STATUS.get(status) or f"{HTTPStatus(status).phrase}."
+    code = _CODE_OF_STATUS.get(status, "internal_error" if status >= 500 else "bad_request")
+    return _answer(status, code, detail, {}, headers)
+
+
+def render_unforeseen(error: Exception) -> Response:
+    """Log a fault that nobody foresaw and answer with nothing but the request id."""
+    log.error(
+        "%s %s failed (request %s)", request.method, request.path, request_id(), exc_info=error
+    )
+    detail = "The server failed; the request id leads its operator to the reason."
+    return _answer(500, "internal_error", detail, {}, {})
+
+
+def _answer(
+    status: int, code: str, detail: object, members: dict[str, Any], headers: dict[str, str]
+) -> Response:
+    body = {"detail": detail, "code": code, "request_id": request_id(), **members}
+    return Response(
+        orjson.dumps(body, default=str), status, headers=headers, content_type=JSON_TYPE
+    )
+
+
+def _challenge(code: str) -> str:
+    return 'Bearer error="invalid_token"' if code in _BAD_TOKEN else "Bearer"
+
+
+def _dicts(faults: Iterable[Fault]) -> list[dict[str, Any]]:
+    return [{**fault.as_dict(), "loc": [_part(part) for part in fault.loc]} for fault in faults]
+
+
+def _part(part: str | int) -> str | int:
+    """Make a client's own key fit to be said back: no lone surrogates, and not endless."""
+    if isinstance(part, int):
+        return part
+    text = part.encode("utf-8", "replace").decode()
+    return text if len(text) <= _LONGEST_PART else f"{text[:_LONGEST_PART]}…"
