@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from tinybase.actors import Actor
@@ -22,17 +23,43 @@ def opened(config: Config, *, actor: Actor, load: bool) -> Iterator[Services]:
 
     :raises Unavailable: when the database cannot be reached or is not at this version.
     """
-    app = create_app(config)
-    services: Services = app.extensions["tinybase"]
-    try:
-        with app.app_context(), caused_by(actor=actor, origin="cli"):
-            migrate.check(services.database.engine)
+    with database_faults_explained():
+        app = create_app(config)
+        services: Services = app.extensions["tinybase"]
+        try:
+            with app.app_context(), caused_by(actor=actor, origin="cli"):
+                migrate.check(services.database.engine)
+                if load:
+                    services.host.load()
+                yield services
+        finally:
             if load:
-                services.host.load()
-            yield services
+                services.host.stop()
+            services.database.engine.dispose()
+
+
+@contextmanager
+def database_opened(config: Config) -> Iterator[Engine]:
+    """Open the database alone, for commands that must work where the application cannot.
+
+    :raises Unavailable: when it cannot be reached.
+    """
+    with database_faults_explained(), migrate.opened(config) as engine:
+        yield engine
+
+
+@contextmanager
+def database_faults_explained() -> Iterator[None]:
+    """Turn what a database driver raises into one line with a remedy."""
+    try:
+        yield
     except DBAPIError as error:
-        raise Unavailable(f"The database refused: {error.orig}.") from error
-    finally:
-        if load:
-            services.host.stop()
-        services.database.engine.dispose()
+        raise Unavailable(
+            f"The database cannot be used: {error.orig}. Check database.url."
+        ) from error
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        raise Unavailable(
+            "PostgreSQL needs its driver. Run pip install 'tinybase[postgres]'."
+        ) from error
