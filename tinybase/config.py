@@ -164,6 +164,9 @@ class HooksConfig:
     """Handlers of extensions."""
 
     wait_ms: int = _key(200, "How long a request waits for the handlers of what it did.", minimum=0)
+    startup_seconds: int = _key(
+        30, "How long a starting worker waits for on_startup before it serves.", minimum=1
+    )
     shutdown_seconds: int = _key(
         5, "How long a stopping worker waits for one extension's on_shutdown.", minimum=1
     )

@@ -127,6 +127,7 @@ class Extension(db.Model):  # type: ignore[name-defined,misc]
     """What is wanted of an extension: on or off. What is installed is in the lock file.
 
     ``quarantine_reason`` is set when the host switched it off after it harmed a process.
+    ``status`` and ``status_reason`` are what a worker last saw of it.
     """
 
     __tablename__ = "extensions"
@@ -135,6 +136,8 @@ class Extension(db.Model):  # type: ignore[name-defined,misc]
     name: Mapped[str] = mapped_column(String(255), unique=True)
     is_enabled: Mapped[bool] = mapped_column(default=True)
     quarantine_reason: Mapped[str | None] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16), default="enabled")
+    status_reason: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
 

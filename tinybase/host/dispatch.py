@@ -42,7 +42,7 @@ class Job:
         for callback in self._callbacks:
             try:
                 callback()
-            except BaseException:
+            except BaseException:  # noqa: BLE001
                 # Handlers are guarded one by one, so this is a fault between them. The
                 # thread must survive it and the other callbacks must run.
                 _log.exception("telling the extensions about an event failed")

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pluggy
 
 import tinybase_hookspecs
 from tinybase.extensions.rows import forget
+from tinybase.host.bounded import run_bounded
 from tinybase.host.guard import Surroundings
 from tinybase.host.plugin import ExtensionPlugin, LoadError, make_plugin
 from tinybase.host.stats import safe_text
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,21 +49,19 @@ def load_plugin(
     :param timeout: seconds that the import may take.
     :raises LoadError: for whatever went wrong, ``SystemExit`` and a hanging import included.
     """
-    packages = {entry_point.package for entry_point in entry_points}
+    packages = sorted({entry_point.package for entry_point in entry_points})
+    if len(packages) > 1:
+        raise LoadError(
+            f"its entry points are in several packages ({', '.join(packages)}). "
+            "Keep those of one package."
+        )
     try:
         provided = [_within(timeout, entry_point) for entry_point in entry_points]
-        (package,) = packages  # the entry points of one distribution share their package
-        objects = [item for item in provided if not isinstance(item, type(sys))]
-        return make_plugin(name, package, around, objects[0] if objects else None)
+        objects = [item for item in provided if not isinstance(item, ModuleType)]
+        return make_plugin(name, packages[0], around, objects[0] if objects else None)
     except LoadError:
-        _unload_all(packages)
+        unload(packages[0])
         raise
-    except ValueError as error:
-        _unload_all(packages)
-        raise LoadError(
-            f"{name} has entry points in several packages ({', '.join(sorted(packages))}). "
-            "Keep those of one package."
-        ) from error
 
 
 def unload(package: str) -> None:
@@ -98,23 +94,27 @@ def unimported_modules(package: str) -> list[str]:
 
 
 def _within(timeout: float, entry_point: EntryPoint) -> object:
-    """Import what an entry point names, in a thread that can be given up."""
+    """Import what an entry point names, unless it takes too long."""
+    return import_within(timeout, entry_point.module, lambda: _import(entry_point))
+
+
+def import_within(timeout: float, name: str, load: Callable[[], object]) -> object:
+    """Return what ``load`` returns.
+
+    :raises LoadError: for whatever it raises, and when it takes more than ``timeout`` seconds.
+    """
     outcome: list[object] = []
 
     def work() -> None:
         try:
-            outcome.append(_import(entry_point))
-        except BaseException as error:
-            _log.debug("import of %s failed", entry_point.module, exc_info=True)
-            outcome.append(_failure(error, entry_point))
+            outcome.append(load())
+        except BaseException as error:  # noqa: BLE001 - an import may raise anything
+            outcome.append(_failure(error, name))
 
-    thread = threading.Thread(target=work, name=f"import-{entry_point.module}", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    if thread.is_alive():
+    if not run_bounded(work, timeout, f"import-{name}"):
         raise LoadError(
-            f"importing {entry_point.module} took longer than {timeout:g} s. "
-            "An extension must not wait for anything while it is imported; use @on_startup."
+            f"importing {name} took longer than {timeout:g} s. "
+            "A module must not wait for anything while it is imported; use @on_startup."
         )
     if isinstance(outcome[0], LoadError):
         raise outcome[0]
@@ -128,14 +128,10 @@ def _import(entry_point: EntryPoint) -> object:
     return thing
 
 
-def _failure(error: BaseException, entry_point: EntryPoint) -> LoadError:
-    failure = LoadError(f"{_kind(error)}: {_explain(error)} (importing {entry_point.module})")
+def _failure(error: BaseException, name: str) -> LoadError:
+    failure = LoadError(f"{type(error).__name__}: {_explain(error)} (importing {name})")
     failure.__cause__ = error
     return failure
-
-
-def _kind(error: BaseException) -> str:
-    return type(error).__name__
 
 
 def _explain(error: BaseException) -> str:
@@ -146,17 +142,9 @@ def _explain(error: BaseException) -> str:
     return safe_text(error)
 
 
-def _unload_all(packages: set[str]) -> None:
-    for package in packages:
-        unload(package)
-
-
 def _uses_tinybase(path: Path) -> bool:
     try:
         text = path.read_text("utf-8", errors="replace")
     except OSError:
         return False
     return "from tinybase" in text or "import tinybase" in text
-
-
-Loader = Callable[[str, Sequence[EntryPoint]], ExtensionPlugin]

@@ -29,7 +29,8 @@ class Cause:
     chain: tuple[str, ...] = ()
 
 
-_cause: ContextVar[Cause] = ContextVar("tinybase_cause", default=Cause())
+_NOTHING = Cause()
+_cause: ContextVar[Cause] = ContextVar("tinybase_cause", default=_NOTHING)
 
 
 def current_cause() -> Cause:

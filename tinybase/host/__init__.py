@@ -1,0 +1,14 @@
+"""The host: finds, loads, guards and calls the extensions."""
+
+from tinybase.host.host import Host
+from tinybase.host.origin import caused_by, current_cause, event_facts
+from tinybase.host.snapshot import ExtensionState, FunctionRegistry
+
+__all__ = [
+    "ExtensionState",
+    "FunctionRegistry",
+    "Host",
+    "caused_by",
+    "current_cause",
+    "event_facts",
+]

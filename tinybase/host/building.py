@@ -1,0 +1,253 @@
+"""Building a snapshot: load what is wanted, leave out what fails, say why."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pluggy
+
+from tinybase.config import Config
+from tinybase.errors import TinyBaseError
+from tinybase.extensions.rows import unclaimed
+from tinybase.host.desired import Wish
+from tinybase.host.discovery import Candidate
+from tinybase.host.guard import Surroundings
+from tinybase.host.loading import (
+    import_within,
+    load_plugin,
+    new_plugin_manager,
+    unimported_modules,
+    unload,
+)
+from tinybase.host.marker import LoadingMarker
+from tinybase.host.plugin import ExtensionPlugin, LoadError, make_plugin
+from tinybase.host.project import ProjectModule, project_modules
+from tinybase.host.snapshot import PROJECT, ExtensionState, FunctionRegistry, Loaded, Snapshot
+from tinybase.host.stats import safe_text
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why an extension did not load; valid for the same files and the same wish."""
+
+    fingerprint: str
+    wished_at: datetime | None
+    reason: str
+
+
+class SnapshotBuilder:
+    """Builds the snapshots of one application.
+
+    What is imported once stays imported, so a plugin object is made once for each version
+    of an extension and goes from snapshot to snapshot, its counters with it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        around: Surroundings,
+        marker: LoadingMarker,
+        new_functions: Callable[[], FunctionRegistry],
+    ) -> None:
+        self._config = config
+        self._around = around
+        self._marker = marker
+        self._new_functions = new_functions
+        self._plugins: dict[str, Loaded] = {}
+        self._failures: dict[str, _Failure] = {}
+        self._warned: set[int] = set()
+
+    def build(self, candidates: Sequence[Candidate], wishes: Mapping[str, Wish]) -> Snapshot:
+        """Return a snapshot of the enabled extensions and the operator's own code."""
+        snapshot = Snapshot(new_plugin_manager(), self._new_functions())
+        self._add_project(snapshot)
+        for candidate in candidates:
+            wish = wishes.get(candidate.name, Wish())
+            status, reason = self._decide(candidate, wish, snapshot)
+            snapshot.states[candidate.name] = _state(candidate, status, reason, snapshot)
+        for name in wishes.keys() - snapshot.states.keys():
+            snapshot.states[name] = _missing(name, wishes[name])
+        _register_all(snapshot)
+        self._warn_about_unclaimed(candidates)
+        return snapshot
+
+    def drop(self, name: str) -> None:
+        """Unload an extension that is not installed any more."""
+        loaded = self._plugins.pop(name, None)
+        if loaded is not None and loaded.candidate is not None:
+            unload(loaded.candidate.package)
+
+    def _decide(
+        self, candidate: Candidate, wish: Wish, snapshot: Snapshot
+    ) -> tuple[str, str | None]:
+        """Add an extension to the snapshot if it may and can be; return status and reason."""
+        if unwanted := _why_not(candidate, wish):
+            self._failures.pop(candidate.name, None)
+            return unwanted
+        try:
+            loaded = self._load(candidate, wish)
+            _collect(loaded, snapshot)
+        except LoadError as error:
+            return "failed", safe_text(error)
+        snapshot.loaded[candidate.name] = loaded
+        return "enabled", None
+
+    def _load(self, candidate: Candidate, wish: Wish) -> Loaded:
+        """Return the plugin object of an extension, importing it if need be."""
+        known = self._plugins.get(candidate.name)
+        if known and known.candidate and known.candidate.fingerprint == candidate.fingerprint:
+            return known
+        failure = self._failures.get(candidate.name)
+        if failure and (failure.fingerprint, failure.wished_at) == (
+            candidate.fingerprint,
+            wish.updated_at,
+        ):
+            raise LoadError(failure.reason)
+        self.drop(candidate.name)
+        try:
+            plugin = self._import(candidate)
+        except LoadError as error:
+            self._failures[candidate.name] = _Failure(
+                candidate.fingerprint, wish.updated_at, safe_text(error)
+            )
+            _log.error("extension %s failed to load: %s", candidate.name, error, exc_info=error)
+            raise
+        self._failures.pop(candidate.name, None)
+        loaded = self._plugins[candidate.name] = Loaded(candidate.name, plugin, candidate)
+        return loaded
+
+    def _import(self, candidate: Candidate) -> ExtensionPlugin:
+        with self._marker.around(candidate.name):
+            plugin = load_plugin(
+                candidate.name,
+                candidate.entry_points,
+                self._around,
+                self._config.extensions.import_timeout_seconds,
+            )
+        for module in unimported_modules(candidate.package):
+            _log.warning(
+                "extension %s: nothing imports %s, so its handlers do not run; "
+                "import it in __init__.py",
+                candidate.name,
+                module,
+            )
+        return plugin
+
+    def _add_project(self, snapshot: Snapshot) -> None:
+        for module in project_modules(self._config):
+            owner = f"{PROJECT}:{module.name}"
+            try:
+                loaded = self._plugins.get(owner) or self._load_project(owner, module)
+                _collect(loaded, snapshot)
+            except LoadError as error:
+                shown = module.path.name if module.path else module.name
+                snapshot.project_failures[shown] = safe_text(error)
+                _log.error("%s of this project failed to load: %s", shown, error, exc_info=error)
+            else:
+                snapshot.loaded[owner] = loaded
+
+    def _load_project(self, owner: str, module: ProjectModule) -> Loaded:
+        timeout = self._config.extensions.import_timeout_seconds
+        import_within(timeout, module.path.name if module.path else module.name, module.load)
+        loaded = Loaded(owner, make_plugin(PROJECT, module.name, self._around))
+        self._plugins[owner] = loaded
+        return loaded
+
+    def _warn_about_unclaimed(self, candidates: Sequence[Candidate]) -> None:
+        """Tell about handlers that will not run, because nobody knows their module."""
+        known = [candidate.package for candidate in candidates]
+        known += [module.name for module in project_modules(self._config)]
+        for row in unclaimed(known):
+            if id(row) not in self._warned and row.place.module in sys.modules:
+                self._warned.add(id(row))
+                _log.warning(
+                    "@%s handler %s is in no extension and will not run; list its module "
+                    "under [extensions] modules in tinybase.toml",
+                    row.decorator,
+                    row.name,
+                )
+
+
+def survey(
+    candidates: Sequence[Candidate], wishes: Mapping[str, Wish]
+) -> dict[str, ExtensionState]:
+    """Return the states of all extensions as far as they can be told without loading any."""
+    states = {}
+    for candidate in candidates:
+        wish = wishes.get(candidate.name, Wish())
+        status, reason = _why_not(candidate, wish) or (wish.status, wish.status_reason)
+        states[candidate.name] = _state(candidate, status, reason)
+    for name in wishes.keys() - states.keys():
+        states[name] = _missing(name, wishes[name])
+    return states
+
+
+def _why_not(candidate: Candidate, wish: Wish) -> tuple[str, str] | None:
+    """Return status and reason of an extension that must not be loaded."""
+    if wish.quarantine_reason is not None:
+        return "quarantined", wish.quarantine_reason
+    if not wish.is_enabled:
+        return "disabled", f"switched off; tinybase extensions enable {candidate.name}"
+    return candidate.problem
+
+
+def _collect(loaded: Loaded, snapshot: Snapshot) -> None:
+    """Take an extension's functions into the snapshot, all or none."""
+    owner = loaded.plugin.name if loaded.candidate else loaded.name
+    alone = new_plugin_manager()
+    try:
+        alone.register(loaded.plugin)
+        for declarations in reversed(alone.hook.tinybase_register_functions()):
+            for declaration in declarations:
+                snapshot.functions.add(owner, declaration)
+    except TinyBaseError as error:
+        snapshot.functions.discard(owner)
+        raise LoadError(error.detail) from error
+    except pluggy.PluginValidationError as error:
+        raise LoadError(f"it does not fit the contract: {error}") from error
+    except Exception as error:
+        snapshot.functions.discard(owner)
+        raise LoadError(f"{type(error).__name__}: {safe_text(error)}") from error
+
+
+def _register_all(snapshot: Snapshot) -> None:
+    """Register the plugins so that they are called in the order of ``loaded``."""
+    for loaded in reversed(snapshot.loaded.values()):
+        snapshot.pm.register(loaded.plugin, loaded.name)
+
+
+def _state(
+    candidate: Candidate, status: str, reason: str | None, snapshot: Snapshot | None = None
+) -> ExtensionState:
+    loaded = snapshot.loaded.get(candidate.name) if snapshot else None
+    hooks = {stats.hook for stats in loaded.plugin.handlers} if loaded else set()
+    functions = snapshot.functions.names(candidate.name) if snapshot and loaded else ()
+    return ExtensionState(
+        name=candidate.name,
+        version=candidate.version,
+        status=status,
+        reason=reason,
+        managed=candidate.managed,
+        package=candidate.package,
+        description=candidate.description,
+        author=candidate.author,
+        license=candidate.license,
+        hooks=tuple(sorted(hooks)),
+        functions=tuple(functions),
+    )
+
+
+def _missing(name: str, wish: Wish) -> ExtensionState:
+    if wish.quarantine_reason is not None:
+        return ExtensionState(name, "", "quarantined", wish.quarantine_reason, managed=False)
+    reason = (
+        "it is not installed here. Install it again, or run "
+        f"tinybase extensions uninstall {name} to forget it."
+    )
+    return ExtensionState(name, "", "missing", reason, managed=False)

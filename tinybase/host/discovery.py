@@ -1,0 +1,184 @@
+"""Finding the extensions that are installed, without importing any of them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import site
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+
+from tinybase._version import __version__
+from tinybase.host.loading import EntryPoint
+
+GROUP = "tinybase.extensions"
+"""The entry-point group in which extensions announce themselves."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An installed distribution that is an extension.
+
+    ``managed`` says whether it is in the instance's generation, that is, whether
+    ``tinybase extensions install`` brought it. ``problem`` is why it must not be loaded,
+    with the status that this means. ``fingerprint`` changes whenever an installed file does.
+    """
+
+    name: str
+    version: str
+    entry_points: tuple[EntryPoint, ...]
+    location: Path
+    managed: bool
+    description: str = ""
+    author: str = ""
+    license: str = ""
+    problem: tuple[str, str] | None = None
+    fingerprint: str = ""
+
+    @property
+    def package(self) -> str:
+        """Return the package that it is imported as."""
+        return self.entry_points[0].package
+
+
+def current_generation(instance: Path) -> Path | None:
+    """Return the folder of what is installed for an instance, or ``None`` if nothing is."""
+    link = instance / "extensions" / "current"
+    return link.resolve() if link.exists() else None
+
+
+class SearchPath:
+    """Keeps one generation at the end of ``sys.path``, so that the host's packages win."""
+
+    def __init__(self) -> None:
+        self.generation: Path | None = None
+
+    def follow(self, generation: Path | None) -> None:
+        """Make the packages of another generation importable instead of the last one's."""
+        if generation != self.generation:
+            if self.generation is not None and str(self.generation) in sys.path:
+                sys.path.remove(str(self.generation))
+            if generation is not None:
+                _append(generation)
+            self.generation = generation
+        importlib.invalidate_caches()
+
+
+def find_candidates(generation: Path | None) -> list[Candidate]:
+    """Return the extensions of the environment and of a generation, by name."""
+    found: dict[str, Candidate] = {}
+    for distribution in distributions():
+        entry_points = tuple(_entry_points(distribution))
+        if not entry_points:
+            continue
+        candidate = _describe(distribution, entry_points, generation)
+        known = found.get(candidate.name)
+        if known is None:
+            found[candidate.name] = candidate
+        elif known.managed != candidate.managed:
+            found[candidate.name] = _installed_twice(known)
+    return _refuse_shared_packages([found[name] for name in sorted(found)])
+
+
+def _append(generation: Path) -> None:
+    sys.path.append(str(generation))
+    # Editable installs work through a path file. No other path file is looked at: it
+    # could run code of an extension that is disabled.
+    for path_file in sorted(generation.glob("__editable__*.pth")):
+        site.addpackage(str(generation), path_file.name, None)
+
+
+def _entry_points(distribution: Distribution) -> Iterator[EntryPoint]:
+    try:
+        declared = distribution.entry_points
+    except (OSError, ValueError):  # broken metadata of some package that may not concern us
+        return
+    for entry_point in declared:
+        if entry_point.group == GROUP:
+            yield EntryPoint.parse(entry_point.value)
+
+
+def _describe(
+    distribution: Distribution, entry_points: tuple[EntryPoint, ...], generation: Path | None
+) -> Candidate:
+    metadata = distribution.metadata
+    location = Path(str(distribution.locate_file(""))).resolve()
+    return Candidate(
+        name=canonicalize_name(metadata["Name"]),
+        version=metadata["Version"],
+        entry_points=entry_points,
+        location=location,
+        managed=location == generation,
+        description=_field(distribution, "Summary"),
+        author=_field(distribution, "Author") or _field(distribution, "Author-email"),
+        license=_field(distribution, "License-Expression") or _field(distribution, "License"),
+        problem=_incompatibility(distribution),
+        fingerprint=_fingerprint(distribution),
+    )
+
+
+def _field(distribution: Distribution, name: str) -> str:
+    return str(distribution.metadata[name]) if name in distribution.metadata else ""
+
+
+def _fingerprint(distribution: Distribution) -> str:
+    """Return a digest of the list of installed files, which has a hash of each."""
+    return hashlib.sha256((distribution.read_text("RECORD") or "").encode()).hexdigest()
+
+
+def _incompatibility(distribution: Distribution) -> tuple[str, str] | None:
+    needed = _field(distribution, "Requires-Python")
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    if needed and not _fits(python, needed):
+        return "incompatible", f"needs Python {needed}; this is Python {python}"
+    for line in distribution.requires or ():
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue
+        if canonicalize_name(requirement.name) == "tinybase" and not requirement.specifier.contains(
+            __version__, prereleases=True
+        ):
+            return (
+                "incompatible",
+                f"needs tinybase {requirement.specifier}; this is tinybase {__version__}",
+            )
+    return None
+
+
+def _fits(version: str, specifier: str) -> bool:
+    try:
+        return SpecifierSet(specifier).contains(version, prereleases=True)
+    except InvalidSpecifier:
+        return True
+
+
+def _installed_twice(candidate: Candidate) -> Candidate:
+    reason = (
+        f"it is installed twice, by tinybase and by pip. Run tinybase extensions uninstall "
+        f"{candidate.name}, or pip uninstall {candidate.name}."
+    )
+    return replace(candidate, problem=("failed", reason))
+
+
+def _refuse_shared_packages(candidates: list[Candidate]) -> list[Candidate]:
+    """Let only the first of several extensions have one import package."""
+    owners: dict[str, str] = {}
+    checked = []
+    for candidate in candidates:
+        owner = owners.setdefault(candidate.package, candidate.name)
+        if owner != candidate.name:
+            reason = (
+                f"its package {candidate.package} is also that of the extension {owner}. "
+                "Uninstall one of them."
+            )
+            candidate = replace(candidate, problem=("failed", reason))  # noqa: PLW2901
+        checked.append(candidate)
+    return checked

@@ -1,0 +1,321 @@
+"""The host of the extensions in one process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+
+import pluggy
+from packaging.utils import canonicalize_name
+
+from tinybase.config import Config
+from tinybase.db import Database
+from tinybase.errors import Conflict, NotFound, TinyBaseError
+from tinybase.host.bounded import run_bounded
+from tinybase.host.building import SnapshotBuilder, survey
+from tinybase.host.desired import DesiredState, Wish
+from tinybase.host.discovery import SearchPath, current_generation, find_candidates
+from tinybase.host.dispatch import Dispatcher
+from tinybase.host.guard import Surroundings
+from tinybase.host.loading import new_plugin_manager
+from tinybase.host.marker import LoadingMarker
+from tinybase.host.snapshot import ExtensionState, FunctionRegistry, Loaded, Snapshot
+from tinybase.host.stats import HandlerStats
+
+_log = logging.getLogger(__name__)
+
+_WATCH_SECONDS = 0.25
+_DRAIN_SECONDS = 10.0
+
+
+class Host:
+    """Loads the extensions, keeps them in step with what is wanted, and runs their lives.
+
+    ``load`` makes hooks and functions available, for a command that needs them. ``start``
+    does so for a worker: it also runs ``on_startup`` and then follows every change.
+    ``stop`` undoes ``start``.
+
+    :param new_functions: makes an empty table of functions for each snapshot.
+    """
+
+    def __init__(
+        self, config: Config, database: Database, new_functions: Callable[[], FunctionRegistry]
+    ) -> None:
+        self.around = Surroundings()
+        self.dispatcher = Dispatcher(config.hooks.wait_ms)
+        self.desired = DesiredState(database)
+        self._config = config
+        self._marker = LoadingMarker(config.instance)
+        self._builder = SnapshotBuilder(config, self.around, self._marker, new_functions)
+        self._search_path = SearchPath()
+        self._lock = threading.RLock()
+        self._snapshot = Snapshot(new_plugin_manager(), new_functions())
+        self._bound: ContextVar[Snapshot | None] = ContextVar("tinybase_snapshot", default=None)
+        self._seen: tuple[object, int] | None = None
+        self._is_serving = False
+        self._stopping = threading.Event()
+
+    # --- what a request uses ---------------------------------------------------------
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Return the snapshot that the present request runs on."""
+        return self._bound.get() or self._snapshot
+
+    @property
+    def pm(self) -> pluggy.PluginManager:
+        """Return the plugin manager; ``pm.hook.tinybase_*`` calls the extensions."""
+        return self.snapshot.pm
+
+    @property
+    def functions(self) -> FunctionRegistry:
+        """Return the table of functions."""
+        return self.snapshot.functions
+
+    @contextmanager
+    def bound(self) -> Iterator[None]:
+        """Keep to one snapshot while the block runs, whatever is switched meanwhile."""
+        snapshot = self._snapshot
+        snapshot.enter()
+        token = self._bound.set(snapshot)
+        try:
+            yield
+        finally:
+            self._bound.reset(token)
+            snapshot.leave()
+
+    # --- what is there ---------------------------------------------------------------
+
+    @property
+    def is_loaded(self) -> bool:
+        """Say whether extensions have been loaded in this process."""
+        return self._seen is not None
+
+    def extensions(self) -> list[ExtensionState]:
+        """Return every known extension, by name.
+
+        Where none has been loaded, the states are those that a worker saw last.
+        """
+        states = self.snapshot.states if self.is_loaded else self._survey()
+        return [states[name] for name in sorted(states)]
+
+    def extension(self, name: str) -> ExtensionState:
+        """Return one extension, by any spelling of its name.
+
+        :raises NotFound: if it is neither installed nor wished for.
+        """
+        wanted = canonicalize_name(name)
+        state = next((state for state in self.extensions() if state.name == wanted), None)
+        if state is None:
+            raise NotFound(f"Extension '{name}' not found. See tinybase extensions list.")
+        return state
+
+    def handlers(self, name: str | None = None) -> list[HandlerStats]:
+        """Return the handlers of one extension, or of all, in start-up order."""
+        wanted = canonicalize_name(name) if name is not None else None
+        return [
+            handler
+            for loaded in self.snapshot.loaded.values()
+            if wanted is None or loaded.name == wanted
+            for handler in loaded.plugin.handlers
+        ]
+
+    def project_failures(self) -> dict[str, str]:
+        """Return what is wrong with modules of the operator's own code."""
+        return dict(self.snapshot.project_failures)
+
+    # --- a worker's life -------------------------------------------------------------
+
+    def load(self) -> None:
+        """Load the extensions that are wanted; call none of their lifecycle hooks."""
+        with self._lock:
+            if not self.is_loaded:
+                self._quarantine_killers()
+                self._seen = self._look()
+                self._snapshot = self._build(self.desired.read())
+
+    def start(self) -> None:
+        """Load, run every ``on_startup`` before the first request, then follow changes."""
+        with self._lock:
+            self.load()
+            self._is_serving = True
+            self._run_startup(list(self._snapshot.loaded.values()))
+            _note_startup_failures(self._snapshot)
+            self._record_status()
+        threading.Thread(target=self._watch, name="tinybase-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """Let handlers finish, then run every ``on_shutdown``, the last started first."""
+        self._stopping.set()
+        with self._lock:
+            if not self._is_serving:
+                return
+            self._is_serving = False
+            if not self.dispatcher.drain(_DRAIN_SECONDS):
+                _log.warning("some handlers did not finish in %g s", _DRAIN_SECONDS)
+            for loaded in reversed(self._snapshot.loaded.values()):
+                self._run_shutdown(loaded)
+            self.dispatcher.close()
+            self.around.loop.stop()
+
+    # --- switching -------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Take over what changed since the last look; cheap when nothing did."""
+        with self._lock:
+            if self.is_loaded and self._look() != self._seen:
+                self._seen = self._look()
+                self._switch_to(self._build(self.desired.read()))
+
+    def set_enabled(self, name: str, enabled: bool) -> ExtensionState:  # noqa: FBT001 - it is the value
+        """Wish an extension on or off; in force in this process on return.
+
+        Enabling it also lifts its quarantine. Other workers follow within a second.
+
+        :raises NotFound: if it is neither installed nor wished for.
+        :raises Conflict: if it cannot be loaded; everything is then as it was.
+        """
+        with self._lock:
+            self.load()
+            self.refresh()
+            name = self.extension(name).name
+            wishes = {**self.desired.read(), name: Wish(is_enabled=enabled)}
+            revision = self.desired.revision()
+            new = self._build(wishes)
+            if enabled:
+                self._check_enabled(name, new)
+            self.desired.set_enabled(name, is_enabled=enabled)
+            # Should somebody else have wished something meanwhile, the next look differs.
+            self._seen = (current_generation(self._config.instance), revision + 1)
+            self._switch_to(new)
+            return new.states[name]
+
+    def _check_enabled(self, name: str, new: Snapshot) -> None:
+        """Refuse a snapshot in which an extension does not run, or stops another one."""
+        state = new.states[name]
+        if state.status != "enabled":
+            raise Conflict(
+                f"Extension '{name}' cannot be enabled: {state.reason}",
+                code="extension_load_failed",
+                status_reason=state.reason,
+            )
+        for other in self._snapshot.loaded.keys() & new.states.keys():
+            if new.states[other].status != "enabled":
+                raise Conflict(
+                    f"Extension '{name}' cannot be enabled together with '{other}': "
+                    f"{new.states[other].reason}",
+                    code="extension_load_failed",
+                    status_reason=new.states[other].reason,
+                )
+
+    def _switch_to(self, new: Snapshot) -> None:
+        """Put a new snapshot in the place of the current one.
+
+        What is new has started before the first request can reach it; what is gone is shut
+        down after the last request that could.
+        """
+        old = self._snapshot
+        added = [new.loaded[n] for n in new.loaded if not _same(old.loaded.get(n), new.loaded[n])]
+        removed = [old.loaded[n] for n in old.loaded if not _same(new.loaded.get(n), old.loaded[n])]
+        if self._is_serving:
+            self._run_startup(added)
+            _note_startup_failures(new)
+        self._snapshot = new
+        if self._is_serving:
+            if removed:
+                old.wait_until_unused(self._config.hooks.shutdown_seconds)
+            for loaded in reversed(removed):
+                self._run_shutdown(loaded)
+            self._record_status()
+        for name in old.loaded.keys() - new.states.keys():
+            self._builder.drop(name)
+        _log_changes(added, removed)
+
+    def _build(self, wishes: Mapping[str, Wish]) -> Snapshot:
+        self._search_path.follow(current_generation(self._config.instance))
+        candidates = find_candidates(self._search_path.generation)
+        return self._builder.build(candidates, wishes)
+
+    def _survey(self) -> dict[str, ExtensionState]:
+        self._search_path.follow(current_generation(self._config.instance))
+        return survey(find_candidates(self._search_path.generation), self.desired.read())
+
+    def _look(self) -> tuple[object, int]:
+        return current_generation(self._config.instance), self.desired.revision()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(_WATCH_SECONDS):
+            try:
+                self.refresh()
+            except TinyBaseError as error:
+                _log.warning("could not look for changes of the extensions: %s", error.detail)
+            except Exception:  # noqa: BLE001 - the thread must go on looking
+                _log.exception("could not look for changes of the extensions")
+
+    # --- lifecycle hooks -------------------------------------------------------------
+
+    def _run_startup(self, started: list[Loaded]) -> None:
+        pm = _manager_of(started)
+        seconds = self._config.hooks.startup_seconds
+        if not run_bounded(pm.hook.tinybase_on_startup, seconds, "on-startup"):
+            _log.error("on_startup is still running after %d s; serving without it", seconds)
+
+    def _run_shutdown(self, loaded: Loaded) -> None:
+        pm = _manager_of([loaded])
+        seconds = self._config.hooks.shutdown_seconds
+        if not run_bounded(pm.hook.tinybase_on_shutdown, seconds, "on-shutdown"):
+            _log.error("extension %s: on_shutdown did not end in %d s", loaded.name, seconds)
+
+    def _record_status(self) -> None:
+        """Keep the states where processes that load nothing can read them."""
+        seen = {
+            state.name: (state.status, state.reason)
+            for state in self._snapshot.states.values()
+            if state.status in ("enabled", "failed", "incompatible")
+        }
+        self.desired.record_status(seen)
+
+    def _quarantine_killers(self) -> None:
+        """Switch off extensions that ended a process while it loaded them."""
+        for name in self._marker.collect_dead():
+            at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+            reason = (
+                f"a process died while it loaded the extension (noticed {at}). "
+                f"Update it, then run tinybase extensions enable {name}."
+            )
+            _log.error("extension %s is quarantined: %s", name, reason)
+            self.desired.quarantine(name, reason)
+
+
+def _manager_of(some: list[Loaded]) -> pluggy.PluginManager:
+    """Return a plugin manager with only some extensions, in the order of the list."""
+    manager = new_plugin_manager()
+    for loaded in reversed(some):
+        manager.register(loaded.plugin, loaded.name)
+    return manager
+
+
+def _same(one: Loaded | None, other: Loaded) -> bool:
+    return one is not None and one.plugin is other.plugin
+
+
+def _log_changes(added: list[Loaded], removed: list[Loaded]) -> None:
+    for loaded in removed:
+        _log.info("extension %s is switched off", loaded.name)
+    for loaded in added:
+        _log.info("extension %s is switched on", loaded.name)
+
+
+def _note_startup_failures(snapshot: Snapshot) -> None:
+    """Show every failed ``on_startup`` in the status; the extension stays enabled."""
+    for loaded in snapshot.loaded.values():
+        for handler in loaded.plugin.handlers:
+            error, state = handler.last_error, snapshot.states.get(loaded.name)
+            if handler.hook == "tinybase_on_startup" and error is not None and state is not None:
+                reason = f"on_startup failed in {handler.handler}: {error.type}: {error.message}"
+                snapshot.states[loaded.name] = replace(state, reason=reason)

@@ -1,0 +1,99 @@
+"""A snapshot: everything that the extensions give a worker, built aside and never edited."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pluggy
+
+from tinybase.host.discovery import Candidate
+from tinybase.host.plugin import ExtensionPlugin
+from tinybase_hookspecs import FunctionDeclaration
+
+PROJECT = "project"
+"""The owner of handlers and functions that are the operator's own code."""
+
+
+class FunctionRegistry(Protocol):
+    """The table of functions, as far as the host needs to know it."""
+
+    def add(self, owner: str, declaration: FunctionDeclaration) -> None:
+        """Take in one function; refuse a bad one, or a name that is taken, with an error."""
+
+    def discard(self, owner: str) -> None:
+        """Forget the functions of an owner whose loading failed after all."""
+
+    def names(self, owner: str) -> list[str]:
+        """Return the names of an owner's functions."""
+
+
+@dataclass(frozen=True)
+class ExtensionState:
+    """One extension, as lists show it.
+
+    ``status`` is ``enabled``, ``disabled``, ``failed``, ``incompatible``, ``missing`` or
+    ``quarantined``; ``reason`` says why, always where it is not ``enabled``.
+    """
+
+    name: str
+    version: str
+    status: str
+    reason: str | None
+    managed: bool
+    package: str = ""
+    description: str = ""
+    author: str = ""
+    license: str = ""
+    hooks: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+
+    @property
+    def is_enabled(self) -> bool:
+        """Say whether it is wanted; a failed extension is wanted and does not run."""
+        return self.status not in ("disabled", "quarantined")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An extension that is part of a snapshot."""
+
+    name: str
+    plugin: ExtensionPlugin
+    candidate: Candidate | None = None
+
+
+@dataclass
+class Snapshot:
+    """One complete set; requests in flight keep the one they began with.
+
+    ``loaded`` is in start-up order, ``states`` covers every known extension, loaded or
+    not, and ``project_failures`` maps modules of the operator's own code to what is wrong
+    with them.
+    """
+
+    pm: pluggy.PluginManager
+    functions: FunctionRegistry
+    loaded: dict[str, Loaded] = field(default_factory=dict)
+    states: dict[str, ExtensionState] = field(default_factory=dict)
+    project_failures: dict[str, str] = field(default_factory=dict)
+    _users: int = 0
+    _free: threading.Condition = field(default_factory=threading.Condition)
+
+    def enter(self) -> None:
+        """Count somebody who works with the snapshot."""
+        with self._free:
+            self._users += 1
+
+    def leave(self) -> None:
+        """Count somebody out."""
+        with self._free:
+            self._users -= 1
+            if not self._users:
+                self._free.notify_all()
+
+    def wait_until_unused(self, seconds: float) -> bool:
+        """Wait for the last user, at most so long; say whether it has left."""
+        with self._free:
+            return self._free.wait_for(lambda: self._users == 0, seconds)
