@@ -41,6 +41,18 @@ def load_config() -> Config:
     return configuration.load(folder)
 
 
+def check_database(config: Config) -> None:
+    """Make sure that the database is at the version of this TinyBase.
+
+    :raises Unavailable: saying what to do.
+    """
+    from tinybase.cli.database import opened  # noqa: PLC0415 - SQLAlchemy
+    from tinybase.db import migrate  # noqa: PLC0415
+
+    with opened(config) as engine:
+        migrate.check(engine)
+
+
 @contextmanager
 def services(*, load: bool = False) -> Iterator[Services]:
     """Open the application of the instance; what the block does is done by the system.

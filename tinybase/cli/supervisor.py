@@ -1,0 +1,199 @@
+"""The process that starts, watches and stops the workers. It never imports an extension."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import threading
+import time
+import webbrowser
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+from watchfiles import PythonFilter
+
+import tinybase.wsgi  # noqa: F401 - forked workers share what is imported here
+from tinybase import __version__, logs
+from tinybase.config import Config
+from tinybase.errors import Unavailable
+
+_log = logging.getLogger(__name__)
+
+_STOP_SECONDS = 30
+_FAILED_STARTS = 5
+_PORT_SECONDS = 2.0
+
+
+class SourceFilter(PythonFilter):
+    """What ``--reload`` looks at: Python files, manifests and the configuration."""
+
+    def __init__(self) -> None:
+        super().__init__(extra_extensions=(".toml",))
+
+
+class Supervisor(MPServer):
+    """granian's server, but it replaces workers for as long as it takes.
+
+    granian itself gives up when a worker dies twice within six seconds. Here only workers
+    that cannot start again and again end the server.
+    """
+
+    def __init__(self, config: Config, *, reload: Iterable[Path] = (), open_: bool) -> None:
+        paths = list(reload)
+        super().__init__(
+            "tinybase.wsgi:worker",
+            factory=True,
+            address=config.server.host,
+            port=config.server.port,
+            interface=Interfaces.WSGI,
+            http=HTTPModes.http1,
+            workers=worker_count(config),
+            blocking_threads=config.server.threads,
+            respawn_failed_workers=True,
+            respawn_interval=2.0,
+            workers_kill_timeout=_STOP_SECONDS,
+            log_level=LogLevels.debug if config.server.log_level == "debug" else LogLevels.warning,
+            log_dictconfig=logs.settings(config.server.log_level),
+            reload=bool(paths),
+            reload_paths=paths,
+            reload_filter=SourceFilter,
+            reload_ignore_paths=[config.instance / "extensions"],
+            reload_ignore_worker_failure=True,
+        )
+        self._config = config
+        self._open = open_
+        self._failed_starts = 0
+
+    def startup(self, spawn_target: Any, target_loader: Any) -> None:
+        """Start the workers, and say so as soon as one of them answers."""
+        super().startup(spawn_target, target_loader)
+        threading.Thread(target=self._announce, name="tinybase-announce", daemon=True).start()
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        """Stop gently; whoever asks twice does not want to wait."""
+        if self.interrupt_signal:
+            for worker in self.wrks:
+                worker.kill()
+            os._exit(130)
+        super().signal_handler_interrupt(*args, **kwargs)
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        """Stop the workers, each after what it has in flight and its ``on_shutdown``."""
+        try:
+            super().shutdown(exit_code)
+        except SystemExit:
+            # granian counts workers that stopped before it told them to, as they do when
+            # Ctrl-C goes to the whole process group, as failures.
+            if not self.interrupt_signal:
+                raise
+
+    def _respawn_workers(
+        self,
+        workers: list[int],
+        spawn_target: Callable[..., None],
+        target_loader: Callable[..., Any],
+        delay: float = 0,
+    ) -> None:
+        self._look_at_the_dead(workers)
+        super()._respawn_workers(workers, spawn_target, target_loader, delay)
+        # This is the list by which granian would give up.
+        self.respawned_wrks.clear()
+
+    def _look_at_the_dead(self, workers: list[int]) -> None:
+        """Say how workers ended, and give up when they do not even start."""
+        codes = [self.wrks[index].inner.exitcode for index in workers]
+        for index, code in zip(workers, codes, strict=True):
+            if code is not None:
+                _log.warning("Worker %s %s; starting another one.", index + 1, _describe(code))
+        could_not_start = any(code is not None and code > 0 for code in codes)
+        self._failed_starts = self._failed_starts + 1 if could_not_start else 0
+        if self._failed_starts >= _FAILED_STARTS:
+            _log.error("The workers cannot start; the reason is in the lines above.")
+            self.shutdown(1)
+        time.sleep(0.2 * self._failed_starts)
+
+    def _announce(self) -> None:
+        host, port = reachable_host(self._config.server.host), self._config.server.port
+        while not self.interrupt_signal:
+            try:
+                socket.create_connection((host, port), timeout=1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                break
+        else:
+            return
+        url = self._config.server.public_url or f"http://{bracketed(host)}:{port}"
+        click.echo(
+            f"TinyBase {__version__} serves {self._config.instance} at {url} "
+            f"({self.workers} workers, {self.blocking_threads} threads each). Ctrl-C stops it."
+        )
+        if self._config.api.docs:
+            click.echo(f"Try the API at {url}/docs")
+        if self._open:
+            webbrowser.open(f"{url}/docs" if self._config.api.docs else url)
+
+
+def worker_count(config: Config) -> int:
+    """Return how many workers there are: as configured, else one a core, at most four."""
+    return config.server.workers or min(len(os.sched_getaffinity(0)), 4)
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Make sure that nobody else listens; workers would silently share the port.
+
+    A server that was just killed gets a moment to let go of it.
+
+    :raises Unavailable: naming the remedy.
+    """
+    deadline = time.monotonic() + _PORT_SECONDS
+    while True:
+        try:
+            _listen_once(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise Unavailable(_why_not(error, host, port)) from error
+            time.sleep(0.1)
+        else:
+            return
+
+
+def reachable_host(host: str) -> str:
+    """Return the address under which this machine itself reaches the server."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+
+
+def bracketed(host: str) -> str:
+    """Write a host as an address of the web does."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _listen_once(host: str, port: int) -> None:
+    family, kind, proto, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, proto) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        probe.listen()
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is in use by another program. Choose another one with --port."
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs more rights than you have. Choose one above 1023 with --port."
+    return f"The server cannot listen on {host}: {error.strerror}. Choose another --host."
+
+
+def _describe(exit_code: int) -> str:
+    if exit_code < 0:
+        return f"was ended by signal {-exit_code}"
+    return f"ended with exit code {exit_code}"

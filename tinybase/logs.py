@@ -1,0 +1,62 @@
+"""What is logged, and how a line of the log looks.
+
+One configuration for the supervising process, its workers and every other WSGI server:
+the level of ``[server] log_level`` holds for the root logger, so that the loggers of
+extensions follow it without doing anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+from typing import Any
+
+_CONTROL_CHARACTERS = {
+    code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160)) if chr(code) != "\t"
+} | {ord("\n"): "\\n", ord("\r"): "\\r"}
+
+_CHATTY = ("asyncio", "watchfiles")
+
+
+class LineFormatter(logging.Formatter):
+    """One line for each record, whatever a client put into it; tracebacks follow below."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return super().formatMessage(record).translate(_CONTROL_CHARACTERS)
+
+
+class WithoutAdvice(logging.Filter):
+    """Keep granian from calling the default number of workers and threads too high."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith(("Configuration allows", "Configured number"))
+
+
+def settings(level: str) -> dict[str, Any]:
+    """Return the configuration for ``logging.config.dictConfig``."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": LineFormatter}},
+        "filters": {"without_advice": {"()": WithoutAdvice}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "stream": "ext://sys.stderr",
+            }
+        },
+        "root": {"level": level.upper(), "handlers": ["stderr"]},
+        "loggers": {
+            "_granian": {"filters": ["without_advice"]},
+            **{name: {"level": "WARNING"} for name in _CHATTY},
+        },
+    }
+
+
+def configure(level: str) -> None:
+    """Send the log of this process to stderr."""
+    logging.config.dictConfig(settings(level))
