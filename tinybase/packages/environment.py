@@ -1,0 +1,173 @@
+"""What child processes may see of the operator's environment, and what the host provides.
+
+Nothing reaches a child by accident: each list names what is let through. Secrets of the
+operator, such as keys in variables, never get to git, pip or foreign build code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+_COMMON = frozenset(
+    [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TMPDIR",
+        "TEMP",
+        "TMP",
+        "XDG_CONFIG_HOME",
+        "XDG_CACHE_HOME",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "SOURCE_DATE_EPOCH",
+        "LD_LIBRARY_PATH",
+        "DYLD_LIBRARY_PATH",
+    ]
+)
+_GIT = frozenset(
+    [
+        "SSH_AUTH_SOCK",
+        "GIT_SSH",
+        "GIT_SSH_COMMAND",
+        "GIT_SSL_CAINFO",
+        "GIT_SSL_CAPATH",
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_CONFIG_NOSYSTEM",
+        "GIT_CONFIG_COUNT",
+    ]
+)
+_PIP = frozenset(
+    f"PIP_{name}"
+    for name in [
+        "INDEX_URL",
+        "EXTRA_INDEX_URL",
+        "NO_INDEX",
+        "FIND_LINKS",
+        "TRUSTED_HOST",
+        "CERT",
+        "CLIENT_CERT",
+        "PROXY",
+        "TIMEOUT",
+        "DEFAULT_TIMEOUT",
+        "RETRIES",
+        "CACHE_DIR",
+        "NO_CACHE_DIR",
+        "CONFIG_FILE",
+        "CONSTRAINT",
+        "BUILD_CONSTRAINT",
+        "KEYRING_PROVIDER",
+        "NO_BINARY",
+        "ONLY_BINARY",
+        "PREFER_BINARY",
+        "UPLOADED_PRIOR_TO",
+    ]
+)
+_BUILDING = frozenset(
+    ["CC", "CXX", "CFLAGS", "CPPFLAGS", "CXXFLAGS", "LDFLAGS", "AR", "PKG_CONFIG_PATH"]
+)
+
+
+def for_git(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what git gets: how to reach and to sign in, never where its files are."""
+    return _let_through(environ, _COMMON | _GIT, ("LC_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))
+
+
+def for_pip(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what pip gets: where the index is, nothing that says what or where to install."""
+    return _let_through(environ, _COMMON | _PIP | _BUILDING, ("LC_",)) | {
+        # A configuration file may say otherwise; this is stronger.
+        "PIP_USER": "0",
+        "PIP_REQUIRE_VIRTUALENV": "0",
+        "PIP_NO_INPUT": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+
+
+def for_pip_alone(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what pip gets when it must not ask anybody: no index, no configuration."""
+    return _let_through(environ, _COMMON, ("LC_",)) | {
+        "PIP_CONFIG_FILE": "/dev/null",
+        "PIP_NO_INPUT": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+
+
+def _let_through(
+    environ: Mapping[str, str], names: frozenset[str], prefixes: tuple[str, ...]
+) -> dict[str, str]:
+    return {
+        name: value for name, value in environ.items() if name in names or name.startswith(prefixes)
+    }
+
+
+class HostPackages:
+    """The packages of the environment that TinyBase runs in: fixed, for every extension.
+
+    :param instance: what its extensions brought does not count, even where this process
+        can import it.
+    """
+
+    def __init__(self, instance: Path) -> None:
+        own = (instance / "extensions").resolve()
+        path = [entry for entry in sys.path if not Path(entry).resolve().is_relative_to(own)]
+        self._found: dict[str, Distribution] = {}
+        for distribution in distributions(path=path):
+            name = distribution.metadata["Name"]
+            if name:
+                self._found.setdefault(canonicalize_name(name), distribution)
+
+    def __contains__(self, name: str) -> bool:
+        return canonicalize_name(name) in self._found
+
+    def version(self, name: str) -> str | None:
+        """Return the version of a package, or ``None`` if the host lacks it."""
+        found = self._found.get(canonicalize_name(name))
+        return found.version if found else None
+
+    def constraints(self) -> dict[str, str]:
+        """Return every package with its version."""
+        return {
+            name: found.version for name, found in self._found.items() if _is_version(found.version)
+        }
+
+    def owner_of(self, package: str) -> str | None:
+        """Return which package of the host provides an import name."""
+        for name, found in self._found.items():
+            if any(_top_level(file.parts[0]) == package for file in found.files or ()):
+                return name
+        return None
+
+
+def _top_level(first_part: str) -> str:
+    return first_part.partition(".")[0]
+
+
+def _is_version(text: str | None) -> bool:
+    try:
+        Version(text or "")
+    except InvalidVersion:
+        return False
+    return True
