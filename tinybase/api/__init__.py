@@ -1,0 +1,35 @@
+"""The REST API: the one place that knows HTTP."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from tinybase.api.cors import register_cors
+from tinybase.api.docs import register_docs
+from tinybase.api.errors import register_error_handlers
+from tinybase.api.headers import register_headers
+from tinybase.api.operation import Operation
+from tinybase.api.routes import add_operations, prepare_routing
+from tinybase.api.services import Services
+from tinybase.api.system import system_operations
+
+__all__ = ["Services", "operations_of", "register"]
+
+_ROOMS = ()
+
+
+def operations_of(services: Services) -> list[Operation]:
+    """Return every operation of the API, in the order of its document."""
+    rooms = (system_operations(services), *_ROOMS)
+    return [operation for room in rooms for operation in room]
+
+
+def register(app: Flask, services: Services) -> None:
+    """Serve the whole API with an application."""
+    operations = operations_of(services)
+    prepare_routing(app)
+    register_error_handlers(app)
+    register_headers(app)
+    register_cors(app, services.config.cors)
+    add_operations(app, services, operations)
+    register_docs(app, operations, pages=services.config.api.docs)

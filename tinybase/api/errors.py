@@ -50,8 +50,10 @@ def register_error_handlers(app: Flask) -> None:
 def render(error: TinyBaseError) -> Response:
     """Answer a foreseen fault."""
     status = error.status
-    if status >= 500:
-        log.error("%s: %s (request %s)", error.code, error.detail, request_id(), exc_info=error)
+    if status == 500:
+        log.error("%s (request %s)", error.detail, request_id(), exc_info=error)
+    elif status > 500:
+        log.warning("%s: %s (request %s)", error.code, error.detail, request_id())
     members = dict(error.members)
     detail: object = error.detail
     faults = list(error.faults) if isinstance(error, Invalid) else []

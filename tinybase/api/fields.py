@@ -97,15 +97,25 @@ class String(_Typed, fields.String):
         options["validate"] = _validators(
             options.get("validate"),
             length,
-            _pattern(pattern) if pattern else None,
+            Pattern(pattern) if pattern else None,
             _choice(choices) if choices else None,
         )
         super().__init__(**options)
 
 
-def _pattern(pattern: str) -> validate.Regexp:
-    message = Message(f"Must match {_braced(pattern)}.", "pattern")
-    return validate.Regexp(rf"^(?:{pattern})\Z", error=message)
+class Pattern(validate.Regexp):
+    """A regular expression for the whole of a text."""
+
+    def __init__(self, pattern: str) -> None:
+        # Written with anchors, because that is how other dialects say it in a document.
+        super().__init__(f"^{pattern}$")
+        self._message = Message(f"Must match {pattern}.", "pattern")
+
+    def __call__(self, value: Any) -> Any:
+        """Return the value, or raise; unlike ``$`` a line feed at the end does not pass."""
+        if not self.regex.fullmatch(value):
+            raise ValidationError(self._message)
+        return value
 
 
 def _choice(choices: Collection[str]) -> validate.OneOf:
@@ -126,6 +136,7 @@ class Email(String):
             options.get("validate"),
             validate.Email(error=Message("Not a valid email address.", "invalid_email")),
         )
+        options["metadata"] = {"format": "email", **options.get("metadata", {})}
         super().__init__(max_length=254, **options)
 
 

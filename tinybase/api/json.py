@@ -64,17 +64,14 @@ TEXT_FAULTS = {
 
 def _parse(raw: bytes) -> Any:
     try:
-        return json.loads(
-            raw.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_float=_float,
-            parse_constant=_constant,
-        )
+        return _DECODER.decode(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _invalid("it is not UTF-8") from error
     except json.JSONDecodeError as error:
         raise _invalid(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
+    except ValueError as error:
+        # Python itself refuses long numbers, and an operator may have lowered its limit.
+        raise _invalid("a number has too many digits") from error
     except RecursionError as error:
         raise _invalid("it is nested too deeply") from error
 
@@ -110,6 +107,11 @@ def _count_digits(digits: str) -> None:
 
 def _constant(name: str) -> NoReturn:
     raise _invalid(f"{name} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)
 
 
 class _Inspection:

@@ -125,8 +125,10 @@ class Operation:
     :param query_patterns: free-form keys that ``query`` does not declare; the view finds
         them in ``call.raw_query``.
     :param limit: the name of a rate limit.
-    :param headers: request headers that it reads, and response headers that it sends are
-        named in the OpenAPI document.
+    :param body_required: without it, no body is an empty object.
+    :param headers: the request and response headers of its own, for the OpenAPI document.
+    :param parameters: further parameters for the OpenAPI document, as it has them.
+    :param many: the answer is an array of what the schema describes.
     """
 
     tag: str
@@ -149,6 +151,7 @@ class Operation:
     description: str = ""
     aliases: Sequence[str] = ()
     query_patterns: Sequence[re.Pattern[str]] = ()
+    parameters: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         unknown = [code for code in self.errors if code not in STATUS_OF_CODE]

@@ -1,0 +1,94 @@
+"""Reading request bodies: their size, their type, their content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Request
+from marshmallow import ValidationError
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from tinybase.api.json import JsonLimits, parse_object
+from tinybase.api.operation import BodyLimit
+from tinybase.api.schemas import AnyObject, Schema, load_faults
+from tinybase.config import Config
+from tinybase.errors import BadRequest, Invalid, TinyBaseError
+
+
+class BodyReader:
+    """Reads the bodies of one kind of operation, within its limits."""
+
+    def __init__(self, config: Config, limit: BodyLimit) -> None:
+        self._largest = _sizes(config)[limit]
+        # The input of a function may be one long text; its body limit suffices.
+        strings = 0 if limit == "functions" else config.limits.string_bytes
+        self._limits = JsonLimits(depth=config.limits.json_depth, string_bytes=strings)
+
+    def check_declared_size(self, request: Request) -> None:
+        """Refuse a body that says itself that it is too large, before anything is read.
+
+        :raises TinyBaseError: ``payload_too_large``.
+        """
+        if (request.content_length or 0) > self._largest:
+            raise self._too_large()
+
+    def read(self, request: Request, *, required: bool) -> dict[str, Any]:
+        """Return the JSON object in the body; without ``required``, no body is an empty one.
+
+        :raises TinyBaseError: for a body that is too large, of another type, or no good.
+        """
+        raw = self._read(request)
+        if raw:
+            _check_type(request)
+        elif not required:
+            return {}
+        return parse_object(raw, self._limits)
+
+    def _read(self, request: Request) -> bytes:
+        request.max_content_length = self._largest
+        try:
+            return request.get_data(cache=False)
+        except RequestEntityTooLarge as error:
+            raise self._too_large() from error
+        except ClientDisconnected as error:
+            raise BadRequest("The body is shorter than its Content-Length.") from error
+
+    def _too_large(self) -> TinyBaseError:
+        return TinyBaseError(
+            f"The body exceeds maximum size of {self._largest} bytes.", code="payload_too_large"
+        )
+
+
+def load_body(data: dict[str, Any], schema: Schema) -> dict[str, Any]:
+    """Return the checked content of a body.
+
+    :raises Invalid: for everything in it that does not fit, at once.
+    """
+    if isinstance(schema, AnyObject) and not schema.fields:
+        return data
+    try:
+        loaded: dict[str, Any] = schema.load(data)
+    except ValidationError as error:
+        raise Invalid(load_faults(error.messages, "body")) from error
+    return loaded
+
+
+def _check_type(request: Request) -> None:
+    # A missing type is read as JSON; a form of a web page always states its own.
+    if request.mimetype not in ("application/json", ""):
+        raise _unsupported("Send the body as Content-Type: application/json.")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise _unsupported("Send the body uncompressed, without Content-Encoding.")
+
+
+def _unsupported(detail: str) -> TinyBaseError:
+    return TinyBaseError(detail, code="unsupported_media_type")
+
+
+def _sizes(config: Config) -> Mapping[BodyLimit, int]:
+    return {
+        "body": config.limits.body_bytes,
+        "batch": config.limits.batch_body_bytes,
+        "functions": config.functions.max_payload_bytes,
+    }

@@ -1,0 +1,102 @@
+"""What happens to a request between its route and its view, in the one order of the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from flask import Request, Response, request
+
+from tinybase.api.addresses import AddressReader
+from tinybase.api.admission import admit
+from tinybase.api.body import BodyReader, load_body
+from tinybase.api.errors import JSON_TYPE
+from tinybase.api.fields import parse_id
+from tinybase.api.headers import request_id
+from tinybase.api.operation import Answer, Call, Operation
+from tinybase.api.query import load_query, parse_query
+from tinybase.api.schemas import AnyObject
+from tinybase.api.services import Services
+from tinybase.api.throttle import count_attempt, identify
+from tinybase.errors import Fault, Invalid
+from tinybase.host.origin import caused_by
+
+
+class Endpoint:
+    """One operation as one application serves it."""
+
+    def __init__(self, operation: Operation, services: Services, address_of: AddressReader) -> None:
+        self.operation = operation
+        self._services = services
+        self._address_of = address_of
+        self._reader = BodyReader(services.config, operation.body_limit)
+        self._query = operation.query() if operation.query else None
+        self._body = operation.body() if operation.body else None
+        self._answers = {
+            status: schema() if schema and not issubclass(schema, AnyObject) else None
+            for status, schema in operation.answers.items()
+        }
+
+    def __call__(self, **path: str) -> Response:
+        """Answer the current request."""
+        self._reader.check_declared_size(request)
+        call = Call(
+            services=self._services,
+            request=_plain(request),
+            request_id=request_id(),
+            address=self._address_of(request),
+            path=dict(path),
+        )
+        with self._services.host.bound():
+            self._admit(call)
+            with caused_by(actor=call.actor, origin="http", request_id=call.request_id):
+                self._read(call)
+                return self._respond(self.operation.view(call))
+
+    def _admit(self, call: Call) -> None:
+        """Find out who is calling and whether they may, before looking at what they want."""
+        operation = self.operation
+        count_attempt(call, operation)
+        actor = identify(call, operation)
+        call.actor = admit(actor, operation.who, call.request.method)
+        self._parse_path(call)
+        if operation.admit:
+            operation.admit(call)
+
+    def _parse_path(self, call: Call) -> None:
+        for name in self.operation.id_parameters:
+            parsed = parse_id(call.path[name])
+            if parsed is None:
+                raise Invalid([Fault(("path", name), "Not a valid UUID.", "invalid_uuid")])
+            call.path[name] = parsed
+
+    def _read(self, call: Call) -> None:
+        operation = self.operation
+        call.raw_query = parse_query(call.request.query_string)
+        call.query = load_query(call.raw_query, self._query, operation.query_patterns)
+        if self._body is not None:
+            data = self._reader.read(call.request, required=operation.body_required)
+            call.body = load_body(data, self._body)
+
+    def _respond(self, result: object) -> Response:
+        if isinstance(result, Response):
+            return result
+        answer = result if isinstance(result, Answer) else Answer(result)
+        status = answer.status or self.operation.status
+        if answer.body is None:
+            response = Response(status=status, headers=dict(answer.headers))
+            del response.headers["Content-Type"]
+            return response
+        content = answer.body if isinstance(answer.body, bytes) else self._dump(answer.body, status)
+        return Response(content, status, headers=dict(answer.headers), content_type=JSON_TYPE)
+
+    def _dump(self, body: object, status: int) -> bytes:
+        schema = self._answers.get(status)
+        dumped = body if schema is None else schema.dump(body, many=self.operation.many)
+        return orjson.dumps(dumped)
+
+
+def _plain(proxy: Any) -> Request:
+    """Return the request itself, which unlike Flask's proxy outlives its context."""
+    plain: Request = proxy._get_current_object()  # noqa: SLF001 - Werkzeug documents it
+    return plain
