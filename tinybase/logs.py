@@ -12,14 +12,17 @@ import logging.config
 from typing import Any
 
 _CONTROL_CHARACTERS = {
-    code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160)) if chr(code) != "\t"
-} | {ord("\n"): "\\n", ord("\r"): "\\r"}
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
+} | {ord("\n"): "\n    "}
 
 _CHATTY = ("asyncio", "watchfiles")
 
 
 class LineFormatter(logging.Formatter):
-    """One line for each record, whatever a client put into it; tracebacks follow below."""
+    """Begin a line for each record only, whatever a client put into it.
+
+    Further lines of a message are indented, so that none of them looks like a record.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s")

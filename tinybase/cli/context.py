@@ -6,6 +6,7 @@ and every command that mends a broken instance work where the application cannot
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,23 @@ if TYPE_CHECKING:
 def instance() -> Path:
     """Return the folder that ``--instance`` or ``TINYBASE_INSTANCE`` names."""
     return Path(click.get_current_context().find_root().params["instance"]).resolve()
+
+
+def use_instance(folder: Path) -> None:
+    """Work on another folder than the one that was named."""
+    click.get_current_context().find_root().params["instance"] = str(folder)
+
+
+def own_command(words: str) -> str:
+    """Write a command for the same instance, as a person would type it here."""
+    folder = instance()
+    if folder == Path.cwd():
+        return f"tinybase {words}"
+    try:
+        shown = folder.relative_to(Path.cwd())
+    except ValueError:
+        shown = folder
+    return f"tinybase -C {shlex.quote(str(shown))} {words}"
 
 
 def load_config() -> Config:

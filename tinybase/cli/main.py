@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tinybase import __version__
-from tinybase.errors import TinyBaseError
+from tinybase.errors import Fault, Invalid, TinyBaseError
 
 INTERRUPTED = 130
 
@@ -84,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = error.exit_code
     except click.Abort as error:
         code = _say_why_aborted(error)
+    except Invalid as error:
+        code = _fail("; ".join(_fault_text(fault) for fault in error.faults))
     except TinyBaseError as error:
         code = _fail(error.detail)
     except OSError as error:
@@ -108,6 +110,12 @@ def _say_why_aborted(error: click.Abort) -> int:
     if isinstance(error.__context__, KeyboardInterrupt):
         return INTERRUPTED
     return _fail("Nothing was changed: the input ended before the question was answered.")
+
+
+def _fault_text(fault: Fault) -> str:
+    """Name the place of a fault without the part of a request that it would be in."""
+    place = ".".join(str(part) for part in fault.loc[1:])
+    return f"{place}: {fault.msg}" if place else fault.msg
 
 
 def _os_error_text(error: OSError) -> str:

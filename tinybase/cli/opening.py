@@ -30,6 +30,6 @@ def opened(config: Config, *, actor: Actor, load: bool) -> Iterator[Services]:
                     services.host.load()
                 yield services
         finally:
-            if load:
-                services.host.stop()
+            # Handlers run in threads, which would end with the process.
+            services.host.stop()
             services.database.engine.dispose()
