@@ -1,0 +1,43 @@
+"""What a function is told about its call, and what it is given to work with."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+if TYPE_CHECKING:
+    # Authors import this module; they must not wait for SQLAlchemy to be loaded.
+    from tinybase.db import Session
+    from tinybase.functions.records import ContextRecords
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(kw_only=True)
+class Context:
+    """One call of a function, or of a handler that takes ``ctx``.
+
+    ``db`` is a database session of this call alone. What was written with it is committed
+    when the function returns and rolled back when it raises; it is always closed.
+    ``records`` reads and writes records through the rules of their collections, and the
+    hooks of extensions run. It commits at once, so on SQLite commit ``db`` before.
+    ``user_id`` is ``None`` for anonymous callers, application tokens and the server itself.
+    ``request`` is Flask's request, or ``None`` for a call that did not come over HTTP.
+    """
+
+    function_name: str
+    db: Session
+    records: ContextRecords
+    trigger_type: str = "manual"
+    trigger_id: UUID | None = None
+    request_id: str | None = None
+    user_id: UUID | None = None
+    is_admin: bool = False
+    now: datetime = field(default_factory=_now)
+    request: Any = None
+    log: logging.Logger = field(default_factory=lambda: logging.getLogger("tinybase.functions"))

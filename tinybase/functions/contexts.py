@@ -1,0 +1,64 @@
+"""Making the contexts that functions and handlers are called with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from tinybase.actors import Actor
+from tinybase.db import Session
+from tinybase.functions.context import Context
+from tinybase.functions.records import ContextRecords, RecordsService
+from tinybase.host import current_cause
+
+
+class Contexts:
+    """Opens contexts, each with a database session of its own.
+
+    :param new_session: makes a session that belongs to nobody else.
+    """
+
+    def __init__(self, new_session: Callable[[], Session], records: RecordsService) -> None:
+        self._new_session = new_session
+        self._records = records
+
+    @contextmanager
+    def open(
+        self,
+        *,
+        function_name: str,
+        actor: Actor | None = None,
+        trigger_type: str = "hook",
+        trigger_id: UUID | None = None,
+        request: Any = None,
+        log: logging.Logger | None = None,
+    ) -> Iterator[Context]:
+        """Yield a context; commit its session, or roll it back when the block raises.
+
+        :param actor: who is calling; by default whoever caused what happens now.
+        """
+        cause = current_cause()
+        actor = actor or cause.actor
+        session = self._new_session()
+        try:
+            yield Context(
+                function_name=function_name,
+                db=session,
+                records=ContextRecords(self._records, session, actor.user_id),
+                trigger_type=trigger_type,
+                trigger_id=trigger_id,
+                request_id=cause.request_id,
+                user_id=actor.user_id,
+                is_admin=actor.is_admin,
+                request=request,
+                log=log or logging.getLogger("tinybase.functions"),
+            )
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            session.close()
