@@ -34,7 +34,12 @@ def engine_settings(config: Config) -> dict[str, Any]:
         url = url.set(database=str(config.instance / url.database))
     # sqlite3 then takes the write lock with the first write of a transaction. A deferred
     # transaction that reads first cannot get it any more once somebody else has written.
-    options = {"connect_args": {"isolation_level": "IMMEDIATE", "check_same_thread": False}}
+    options = {
+        "connect_args": {"isolation_level": "IMMEDIATE", "check_same_thread": False},
+        # Handlers and functions run in threads of their own, each with its own connection.
+        "pool_size": config.server.threads,
+        "max_overflow": 128,
+    }
     return {"SQLALCHEMY_DATABASE_URI": url, "SQLALCHEMY_ENGINE_OPTIONS": options}
 
 

@@ -1,10 +1,12 @@
 """The host: finds, loads, guards and calls the extensions."""
 
+from tinybase.host.dispatch import Dispatcher
 from tinybase.host.host import Host
 from tinybase.host.origin import caused_by, current_cause, event_facts
 from tinybase.host.snapshot import ExtensionState, FunctionRegistry
 
 __all__ = [
+    "Dispatcher",
     "ExtensionState",
     "FunctionRegistry",
     "Host",

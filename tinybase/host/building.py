@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import pluggy
-
 from tinybase.config import Config
 from tinybase.errors import TinyBaseError
-from tinybase.extensions.rows import unclaimed
+from tinybase.extensions.rows import Handler, unclaimed
 from tinybase.host.desired import Wish
 from tinybase.host.discovery import Candidate
 from tinybase.host.guard import Surroundings
@@ -25,7 +22,7 @@ from tinybase.host.loading import (
 )
 from tinybase.host.marker import LoadingMarker
 from tinybase.host.plugin import ExtensionPlugin, LoadError, make_plugin
-from tinybase.host.project import ProjectModule, project_modules
+from tinybase.host.project import FUNCTIONS_PREFIX, ProjectModule, project_modules
 from tinybase.host.snapshot import PROJECT, ExtensionState, FunctionRegistry, Loaded, Snapshot
 from tinybase.host.stats import safe_text
 
@@ -61,7 +58,8 @@ class SnapshotBuilder:
         self._new_functions = new_functions
         self._plugins: dict[str, Loaded] = {}
         self._failures: dict[str, _Failure] = {}
-        self._warned: set[int] = set()
+        self._reported: dict[str, str] = {}
+        self._warned: set[Handler] = set()
 
     def build(self, candidates: Sequence[Candidate], wishes: Mapping[str, Wish]) -> Snapshot:
         """Return a snapshot of the enabled extensions and the operator's own code."""
@@ -94,6 +92,7 @@ class SnapshotBuilder:
             loaded = self._load(candidate, wish)
             _collect(loaded, snapshot)
         except LoadError as error:
+            self._report(f"extension {candidate.name}", error)
             return "failed", safe_text(error)
         snapshot.loaded[candidate.name] = loaded
         return "enabled", None
@@ -116,7 +115,6 @@ class SnapshotBuilder:
             self._failures[candidate.name] = _Failure(
                 candidate.fingerprint, wish.updated_at, safe_text(error)
             )
-            _log.error("extension %s failed to load: %s", candidate.name, error, exc_info=error)
             raise
         self._failures.pop(candidate.name, None)
         loaded = self._plugins[candidate.name] = Loaded(candidate.name, plugin, candidate)
@@ -146,26 +144,31 @@ class SnapshotBuilder:
                 loaded = self._plugins.get(owner) or self._load_project(owner, module)
                 _collect(loaded, snapshot)
             except LoadError as error:
-                shown = module.path.name if module.path else module.name
-                snapshot.project_failures[shown] = safe_text(error)
-                _log.error("%s of this project failed to load: %s", shown, error, exc_info=error)
+                snapshot.project_failures[module.label] = safe_text(error)
+                self._report(f"{module.label} of this project", error)
             else:
                 snapshot.loaded[owner] = loaded
 
     def _load_project(self, owner: str, module: ProjectModule) -> Loaded:
         timeout = self._config.extensions.import_timeout_seconds
-        import_within(timeout, module.path.name if module.path else module.name, module.load)
+        import_within(timeout, module.label, module.load)
         loaded = Loaded(owner, make_plugin(PROJECT, module.name, self._around))
         self._plugins[owner] = loaded
         return loaded
+
+    def _report(self, what: str, error: LoadError) -> None:
+        """Log why something did not load, once for as long as that stays the reason."""
+        if self._reported.get(what) != safe_text(error):
+            self._reported[what] = safe_text(error)
+            _log.error("%s failed to load: %s", what, error, exc_info=error)
 
     def _warn_about_unclaimed(self, candidates: Sequence[Candidate]) -> None:
         """Tell about handlers that will not run, because nobody knows their module."""
         known = [candidate.package for candidate in candidates]
         known += [module.name for module in project_modules(self._config)]
         for row in unclaimed(known):
-            if id(row) not in self._warned and row.place.module in sys.modules:
-                self._warned.add(id(row))
+            if row not in self._warned and not row.place.module.startswith(FUNCTIONS_PREFIX):
+                self._warned.add(row)
                 _log.warning(
                     "@%s handler %s is in no extension and will not run; list its module "
                     "under [extensions] modules in tinybase.toml",
@@ -201,16 +204,14 @@ def _collect(loaded: Loaded, snapshot: Snapshot) -> None:
     """Take an extension's functions into the snapshot, all or none."""
     owner = loaded.plugin.name if loaded.candidate else loaded.name
     alone = new_plugin_manager()
+    alone.register(loaded.plugin)
     try:
-        alone.register(loaded.plugin)
         for declarations in reversed(alone.hook.tinybase_register_functions()):
             for declaration in declarations:
                 snapshot.functions.add(owner, declaration)
     except TinyBaseError as error:
         snapshot.functions.discard(owner)
         raise LoadError(error.detail) from error
-    except pluggy.PluginValidationError as error:
-        raise LoadError(f"it does not fit the contract: {error}") from error
     except Exception as error:
         snapshot.functions.discard(owner)
         raise LoadError(f"{type(error).__name__}: {safe_text(error)}") from error

@@ -40,16 +40,21 @@ class Host:
     does so for a worker: it also runs ``on_startup`` and then follows every change.
     ``stop`` undoes ``start``.
 
+    :param dispatcher: runs what the services announce after a commit; ``stop`` drains it.
     :param new_functions: makes an empty table of functions for each snapshot.
     """
 
     def __init__(
-        self, config: Config, database: Database, new_functions: Callable[[], FunctionRegistry]
+        self,
+        config: Config,
+        database: Database,
+        dispatcher: Dispatcher,
+        new_functions: Callable[[], FunctionRegistry],
     ) -> None:
         self.around = Surroundings()
-        self.dispatcher = Dispatcher(config.hooks.wait_ms)
         self.desired = DesiredState(database)
         self._config = config
+        self._dispatcher = dispatcher
         self._marker = LoadingMarker(config.instance)
         self._builder = SnapshotBuilder(config, self.around, self._marker, new_functions)
         self._search_path = SearchPath()
@@ -156,11 +161,11 @@ class Host:
             if not self._is_serving:
                 return
             self._is_serving = False
-            if not self.dispatcher.drain(_DRAIN_SECONDS):
+            if not self._dispatcher.drain(_DRAIN_SECONDS):
                 _log.warning("some handlers did not finish in %g s", _DRAIN_SECONDS)
             for loaded in reversed(self._snapshot.loaded.values()):
                 self._run_shutdown(loaded)
-            self.dispatcher.close()
+            self._dispatcher.close()
             self.around.loop.stop()
 
     # --- switching -------------------------------------------------------------------

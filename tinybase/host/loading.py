@@ -58,10 +58,12 @@ def load_plugin(
     try:
         provided = [_within(timeout, entry_point) for entry_point in entry_points]
         objects = [item for item in provided if not isinstance(item, ModuleType)]
-        return make_plugin(name, packages[0], around, objects[0] if objects else None)
+        plugin = make_plugin(name, packages[0], around, objects[0] if objects else None)
+        _check_fit(plugin)
     except LoadError:
         unload(packages[0])
         raise
+    return plugin
 
 
 def unload(package: str) -> None:
@@ -91,6 +93,15 @@ def unimported_modules(package: str) -> list[str]:
             if path.stem != "__init__" and name not in sys.modules and _uses_tinybase(path):
                 found.append(path.name)
     return found
+
+
+def _check_fit(plugin: ExtensionPlugin) -> None:
+    """Let pluggy compare every implementation with the contract."""
+    try:
+        new_plugin_manager().register(plugin)
+    except pluggy.PluginValidationError as error:
+        *_, what = str(error).splitlines()
+        raise LoadError(f"a hookimpl does not fit the contract: {what}") from error
 
 
 def _within(timeout: float, entry_point: EntryPoint) -> object:

@@ -14,6 +14,8 @@ from types import ModuleType
 from tinybase.config import Config
 
 FUNCTIONS_FOLDER = "functions"
+FUNCTIONS_PREFIX = "tinybase_functions_"
+"""How the packages begin under which the files of ``functions`` folders are imported."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,11 @@ class ProjectModule:
 
     name: str
     path: Path | None = None
+
+    @property
+    def label(self) -> str:
+        """Return the name that its author knows it by."""
+        return self.path.name if self.path else self.name
 
     def load(self) -> None:
         """Import it, once in the life of the process."""
@@ -52,7 +59,7 @@ def _package(folder: Path) -> str:
     Its name contains a digest of the place: two instances may live in one process.
     """
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-    name = f"tinybase_functions_{digest}"
+    name = f"{FUNCTIONS_PREFIX}{digest}"
     if name not in sys.modules:
         package = ModuleType(name, "The functions folder of a TinyBase instance.")
         package.__path__ = [str(folder)]

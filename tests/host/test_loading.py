@@ -1,0 +1,288 @@
+"""One extension must not be able to stop the others, or the server, from starting."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+GOOD = """
+    from tinybase.extensions import on_startup
+    from seen import seen
+
+    @on_startup
+    def start():
+        seen.append("good")
+"""
+
+BROKEN = {
+    "ImportError": ("import a_module_that_does_not_exist", "a_module_that_does_not_exist"),
+    "SyntaxError": ("def broken(:\n    pass", "line 1"),
+    "SystemExit": ("import sys; sys.exit(3)", "exit code 3"),
+    "RuntimeError": ("raise RuntimeError('boom at import')", "boom at import"),
+    "KeyboardInterrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "unknown decorator": ("from tinybase.extensions import on_record_creat", "on_record_creat"),
+    "misused decorator": (
+        "from tinybase.extensions import on_record_create\n"
+        "@on_record_create(colection='x')\ndef f(event): pass",
+        "colection",
+    ),
+    "unknown hook": (
+        "from tinybase.extensions import hookimpl\n"
+        "@hookimpl\ndef tinybase_on_recrod_create(event): pass",
+        "did you mean tinybase_on_record_create",
+    ),
+    "wrong arguments of a raw hookimpl": (
+        "from tinybase.extensions import hookimpl\n"
+        "@hookimpl\ndef tinybase_on_record_create(evnt): pass",
+        "evnt",
+    ),
+    "an exception without a text": (
+        "class Odd(Exception):\n    def __str__(self): raise ValueError\nraise Odd",
+        "Odd",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_extension_is_failed_with_its_reason_and_the_others_run(
+    case, host, site, seen, caplog
+):
+    source, words = BROKEN[case]
+    site.add("a-bad-one", source)
+    site.add("good", GOOD)
+
+    host.start()
+
+    state = host.extension("a-bad-one")
+    assert state.status == "failed"
+    assert words in state.reason
+    assert "\n" not in state.reason
+    assert host.extension("good").status == "enabled"
+    assert seen == ["good"]
+    assert any("a-bad-one" in r.message and r.exc_info for r in caplog.records)
+
+
+def test_nothing_of_a_failed_import_stays_behind(host, site, seen):
+    site.add(
+        "half",
+        """
+        from . import hooks
+        raise RuntimeError("too late")
+        """,
+        files={"hooks.py": GOOD},
+    )
+    host.load()
+    import sys
+
+    from tinybase.extensions.rows import claim
+
+    assert not [name for name in sys.modules if name.split(".")[0] == "half"]
+    assert claim("half") == []
+
+
+def test_an_import_that_hangs_is_given_up(make_host, site, seen):
+    site.add("hangs", "import threading; threading.Event().wait()")
+    site.add("zgood", GOOD)
+    host = make_host(TINYBASE_EXTENSIONS_IMPORT_TIMEOUT_SECONDS="1")
+    host.start()
+    assert host.extension("hangs").status == "failed"
+    assert "longer than 1 s" in host.extension("hangs").reason
+    assert seen == ["good"]
+
+
+def test_an_extension_for_another_tinybase_is_incompatible_and_not_imported(host, site):
+    site.add("newer", "raise RuntimeError('imported')", Requires_Dist="tinybase>=99")
+    host.load()
+    state = host.extension("newer")
+    assert state.status == "incompatible"
+    assert "99" in state.reason
+
+
+def test_an_extension_for_another_python_is_incompatible(host, site):
+    site.add("newer", "raise RuntimeError('imported')", Requires_Python=">=3.99")
+    host.load()
+    assert host.extension("newer").status == "incompatible"
+
+
+def test_two_extensions_with_one_package_are_not_mixed_up(host, site):
+    site.add("one", "", package="shared")
+    site.add("two", "", package="shared")
+    host.load()
+    assert host.extension("one").status == "enabled"
+    assert host.extension("two").status == "failed"
+    assert "one" in host.extension("two").reason
+
+
+def test_an_extension_that_is_installed_by_tinybase_and_by_pip_is_failed(host, site, instance):
+    generation = instance / "extensions" / "generations" / "1"
+    generation.mkdir(parents=True)
+    (instance / "extensions" / "current").symlink_to("generations/1")
+    site.add("twice", "")
+    type(site)(generation).add("twice", "")
+    host.load()
+    assert host.extension("twice").status == "failed"
+    assert "pip uninstall twice" in host.extension("twice").reason
+
+
+def test_what_is_in_the_generation_is_loaded_and_managed(host, site, instance, seen):
+    generation = instance / "extensions" / "generations" / "1"
+    generation.mkdir(parents=True)
+    (instance / "extensions" / "current").symlink_to("generations/1")
+    type(site)(generation).add("good", GOOD)
+    site.packages.add("good")
+    host.start()
+    assert host.extension("good").managed
+    assert seen == ["good"]
+
+
+def test_a_function_name_that_somebody_has_taken_fails_the_extension_as_a_whole(host, site):
+    source = """
+        from tinybase.extensions import hookimpl, on_startup
+        from tinybase_hookspecs import FunctionDeclaration
+
+        @hookimpl
+        def tinybase_register_functions():
+            return [FunctionDeclaration("mine_{0}", print), FunctionDeclaration("taken", print)]
+    """
+    site.add("one", source.format("one"))
+    site.add("two", source.format("two"))
+    host.load()
+    assert host.extension("one").status == "enabled"
+    assert host.extension("two").status == "failed"
+    assert "belongs to one" in host.extension("two").reason
+    assert host.functions.owners == {"mine_one": "one", "taken": "one"}
+
+
+def test_a_module_that_nobody_imports_is_pointed_out(host, site, caplog):
+    site.add("forgetful", "", files={"hooks.py": "from tinybase.extensions import on_startup"})
+    host.load()
+    assert "hooks.py" in caplog.text
+    assert "import it in __init__.py" in caplog.text
+
+
+def test_a_handler_outside_of_any_extension_is_warned_about_by_name(host, site, caplog, tmp_path):
+    (tmp_path / "site" / "stray.py").write_text(
+        "from tinybase.extensions import on_startup\n@on_startup\ndef lost(): pass\n"
+    )
+    site.packages.add("stray")
+    __import__("stray")
+    host.load()
+    assert "stray:lost" in caplog.text
+    assert "[extensions] modules" in caplog.text
+
+
+def test_the_projects_own_modules_have_handlers_too(make_host, site, instance, seen):
+    (instance / "shop_hooks.py").write_text(
+        "from tinybase.extensions import on_startup\nfrom seen import seen\n"
+        "@on_startup\ndef begin(): seen.append('project')\n"
+    )
+    site.packages.add("shop_hooks")
+    host = make_host(TINYBASE_EXTENSIONS_MODULES="shop_hooks")
+    host.start()
+    assert seen == ["project"]
+
+
+def test_a_broken_file_of_the_functions_folder_is_isolated(host, instance, seen, caplog):
+    (instance / "functions").mkdir()
+    (instance / "functions" / "bad.py").write_text("raise RuntimeError('boom')")
+    (instance / "functions" / "fine.py").write_text(
+        "from tinybase.extensions import on_startup\nfrom seen import seen\n"
+        "@on_startup\ndef begin(): seen.append('fine')\n"
+    )
+    host.start()
+    assert seen == ["fine"]
+    assert "boom" in host.project_failures()["bad.py"]
+    assert "bad.py" in caplog.text
+
+
+def test_an_extension_that_killed_the_process_while_loading_is_quarantined_at_the_next_start(
+    instance, make_host, site, seen, caplog
+):
+    site.add("killer", "raise RuntimeError('imported again')")
+    site.add("zgood", GOOD)
+    marker = instance / "extensions" / "loading"
+    marker.mkdir(parents=True)
+    (marker / "99999-killer").touch()
+
+    host = make_host()
+    host.start()
+
+    assert host.extension("killer").status == "quarantined"
+    assert "tinybase extensions enable killer" in host.extension("killer").reason
+    assert seen == ["good"]
+    assert list(marker.iterdir()) == []
+
+
+def test_an_entry_point_may_name_an_object(host, site, seen):
+    site.add(
+        "classy",
+        """
+        from tinybase.extensions import hookimpl
+        from seen import seen
+
+        class Plugin:
+            @hookimpl
+            def tinybase_on_startup(self):
+                seen.append("object")
+
+        plugin = Plugin()
+        """,
+        entry="classy:plugin",
+    )
+    host.start()
+    assert seen == ["object"]
+
+
+def test_a_raw_hookimpl_beside_decorators_runs_once(host, site, seen):
+    site.add(
+        "both",
+        "from .hooks import *",
+        files={
+            "hooks.py": """
+            from tinybase.extensions import hookimpl, on_startup
+            from seen import seen
+
+            @on_startup
+            def decorated():
+                seen.append("decorated")
+
+            @hookimpl(specname="tinybase_on_startup")
+            def raw():
+                seen.append("raw")
+            """
+        },
+    )
+    host.start()
+    assert sorted(seen) == ["decorated", "raw"]
+
+
+def test_importing_names_of_another_extension_registers_nothing_twice(host, site, seen):
+    site.add("good", GOOD)
+    site.add("taker", "from good import *\nfrom good import start")
+    host.start()
+    assert seen == ["good"]
+
+
+def test_a_failing_on_startup_is_shown_and_the_extension_stays_enabled(host, site, caplog):
+    site.add(
+        "sulky",
+        """
+        import sys
+        from tinybase.extensions import on_startup
+
+        @on_startup
+        def start():
+            sys.exit("not today")
+        """,
+    )
+    host.start()
+    state = host.extension("sulky")
+    assert state.status == "enabled"
+    assert "not today" in state.reason
+    assert "sulky:start" in caplog.text
+
+
+@pytest.fixture(autouse=True)
+def _log_everything(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)

@@ -1,0 +1,191 @@
+"""Extensions are switched on and off while the process runs."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tinybase.errors import Conflict, NotFound
+
+LIVELY = """
+    from tinybase.extensions import on_shutdown, on_startup, on_user_login
+    from seen import seen
+
+    NAME = __name__
+
+    @on_startup
+    def start():
+        seen.append(f"{NAME} start")
+
+    @on_user_login
+    def login(event):
+        seen.append(f"{NAME} login")
+
+    @on_shutdown
+    def stop():
+        seen.append(f"{NAME} stop")
+"""
+
+
+def login(host):
+    host.pm.hook.tinybase_on_user_login(event=type("Event", (), {"event_id": 1})())
+
+
+def test_disable_and_enable_are_exact_inverses(host, site, seen):
+    site.add("one", LIVELY)
+    host.start()
+    login(host)
+
+    host.set_enabled("one", False)
+    login(host)
+    assert host.extension("one").status == "disabled"
+
+    host.set_enabled("One", True)
+    login(host)
+    assert host.extension("one").status == "enabled"
+    assert seen == ["one start", "one login", "one stop", "one start", "one login"]
+
+
+def test_a_disabled_extension_is_not_imported(make_host, site, seen):
+    site.add("one", "from seen import seen; seen.append('imported')")
+    make_host().desired.set_enabled("one", is_enabled=False)
+    host = make_host()
+    host.start()
+    assert seen == []
+    assert host.extension("one").status == "disabled"
+
+
+def test_another_process_follows_within_a_second(make_host, site, seen):
+    site.add("one", LIVELY)
+    worker, other = make_host(), make_host()
+    worker.start()
+    other.load()
+    other.set_enabled("one", False)
+    worker.refresh()
+    assert worker.extension("one").status == "disabled"
+    assert seen == ["one start", "one stop"]
+
+
+def test_the_watching_thread_notices_by_itself(make_host, site, seen, instance):
+    site.add("one", LIVELY)
+    worker = make_host()
+    worker.start()
+    stopped = threading.Event()
+    original = worker._run_shutdown
+    worker._run_shutdown = lambda loaded: (original(loaded), stopped.set())
+    make_host().desired.set_enabled("one", is_enabled=False)
+    assert stopped.wait(2)
+    assert seen == ["one start", "one stop"]
+
+
+def test_an_extension_that_cannot_load_is_not_enabled_and_everything_stays(host, site, seen):
+    site.add("one", LIVELY)
+    site.add("broken", "raise RuntimeError('boom')")
+    host.desired.set_enabled("broken", is_enabled=False)
+    host.start()
+    with pytest.raises(Conflict, match="boom") as refused:
+        host.set_enabled("broken", True)
+    assert refused.value.code == "extension_load_failed"
+    assert host.extension("broken").status == "disabled"
+    assert host.extension("one").status == "enabled"
+    assert seen == ["one start"]
+
+
+def test_enabling_again_tries_a_mended_extension_anew(host, site, seen):
+    site.add("one", "raise RuntimeError('boom')")
+    host.start()
+    assert host.extension("one").status == "failed"
+    site.add("one", LIVELY)
+    host.set_enabled("one", True)
+    assert seen == ["one start"]
+
+
+def test_an_unknown_extension_can_be_neither_enabled_nor_disabled(host):
+    host.start()
+    with pytest.raises(NotFound, match="ghost"):
+        host.set_enabled("ghost", True)
+
+
+def test_requests_in_flight_finish_on_the_snapshot_they_began_with(host, site, seen):
+    site.add("one", LIVELY)
+    host.start()
+    with host.bound():
+        thread = threading.Thread(target=host.set_enabled, args=("one", False))
+        thread.start()
+        while host._snapshot.states["one"].status != "disabled":
+            pass
+        login(host)
+    thread.join()
+    login(host)
+    assert seen == ["one start", "one login", "one stop"]
+
+
+def test_on_shutdown_runs_in_the_reverse_order_of_on_startup(host, site, seen):
+    for name in ("b", "a", "c"):
+        site.add(name, LIVELY)
+    host.start()
+    host.stop()
+    assert [line for line in seen if "start" in line] == ["a start", "b start", "c start"]
+    assert [line for line in seen if "stop" in line] == ["c stop", "b stop", "a stop"]
+
+
+def test_a_hanging_on_shutdown_holds_nobody_up(make_host, site, seen):
+    site.add(
+        "hangs",
+        """
+        import threading
+        from tinybase.extensions import on_shutdown
+
+        @on_shutdown
+        def stop():
+            threading.Event().wait()
+        """,
+    )
+    site.add("a", LIVELY)
+    host = make_host(TINYBASE_HOOKS_SHUTDOWN_SECONDS="1")
+    host.start()
+    host.stop()
+    assert seen == ["a start", "a stop"]
+
+
+def test_an_upgraded_extension_is_loaded_anew(host, site, seen):
+    site.add("one", LIVELY)
+    host.start()
+    site.add("one", LIVELY.replace("NAME} start", "NAME} START"))
+    host.desired.set_enabled("one", is_enabled=True)
+    host.refresh()
+    assert seen == ["one start", "one START", "one stop"]
+
+
+def test_an_extension_that_is_uninstalled_is_shut_down_and_missing_until_forgotten(
+    host, site, seen
+):
+    site.add("one", LIVELY)
+    host.start()
+    site.remove("one")
+    host.desired.set_enabled("one", is_enabled=True)
+    host.refresh()
+    assert host.extension("one").status == "missing"
+    assert seen == ["one start", "one stop"]
+    host.desired.forget("one")
+    host.refresh()
+    assert host.extensions() == []
+
+
+def test_states_can_be_told_without_loading_anything(make_host, site, seen):
+    site.add("broken", "raise RuntimeError('boom')")
+    site.add("off", LIVELY)
+    site.add("on", LIVELY)
+    worker = make_host()
+    worker.desired.set_enabled("off", is_enabled=False)
+    worker.start()
+
+    surveyed = {state.name: state for state in make_host().extensions()}
+
+    assert {name: state.status for name, state in surveyed.items()} == {
+        "broken": "failed",
+        "off": "disabled",
+        "on": "enabled",
+    }
+    assert "boom" in surveyed["broken"].reason
