@@ -1,0 +1,1 @@
+"""Who somebody is: users, passwords, tokens, and the limits on guessing them."""
