@@ -132,7 +132,7 @@ def test_on_shutdown_runs_in_the_reverse_order_of_on_startup(host, site, seen):
 
 def test_a_hanging_on_shutdown_holds_nobody_up(make_host, site, seen):
     site.add(
-        "hangs",
+        "lingers",
         """
         import threading
         from tinybase.extensions import on_shutdown
@@ -145,6 +145,7 @@ def test_a_hanging_on_shutdown_holds_nobody_up(make_host, site, seen):
     site.add("a", LIVELY)
     host = make_host(TINYBASE_HOOKS_SHUTDOWN_SECONDS="1")
     host.start()
+    assert host.extension("lingers").status == "enabled"
     host.stop()
     assert seen == ["a start", "a stop"]
 

@@ -21,6 +21,10 @@ class Session(FlaskSession):
     writers, then nobody else writes until it commits or rolls back.
     """
 
+    def get_bind(self, *arguments: Any, **options: Any) -> Any:
+        """Return the engine the session was made for, else the application's."""
+        return self.bind or super().get_bind(*arguments, **options)
+
     def exec(self, statement: Executable, **options: Any) -> Any:
         """Execute a statement; a selection of one thing yields the things, not rows.
 

@@ -155,16 +155,18 @@ class Host:
         threading.Thread(target=self._watch, name="tinybase-watch", daemon=True).start()
 
     def stop(self) -> None:
-        """Let handlers finish, then run every ``on_shutdown``, the last started first."""
+        """Let handlers finish; if it was started, run every ``on_shutdown``.
+
+        The extension that started last is shut down first.
+        """
         self._stopping.set()
         with self._lock:
-            if not self._is_serving:
-                return
-            self._is_serving = False
             if not self._dispatcher.drain(_DRAIN_SECONDS):
                 _log.warning("some handlers did not finish in %g s", _DRAIN_SECONDS)
-            for loaded in reversed(self._snapshot.loaded.values()):
-                self._run_shutdown(loaded)
+            if self._is_serving:
+                self._is_serving = False
+                for loaded in reversed(self._snapshot.loaded.values()):
+                    self._run_shutdown(loaded)
             self._dispatcher.close()
             self.around.loop.stop()
 
