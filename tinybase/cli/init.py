@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from tinybase import config as configuration
-from tinybase.cli import context
-from tinybase.cli.output import can_ask, note
-from tinybase.errors import BadRequest
+from tinybase.cli import context, credentials
+from tinybase.cli.output import note
 
 FUNCTIONS_FOLDER = "functions"
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """What the first admin signs in with."""
-
-    email: str
-    password: str
 
 
 @click.command("init")
@@ -62,7 +52,7 @@ def command(
     wants_admin = not no_admin
     is_new = not (context.instance() / configuration.FILE_NAME).exists()
     if wants_admin and is_new:
-        _require_answers(admin_email, admin_password)
+        credentials.require(admin_email, admin_password)
     if database is not None and is_new:
         _require_usable(database)
     make_files(database)
@@ -114,33 +104,11 @@ def upgrade_database() -> None:
 
 def make_first_admin(email: str | None, password: str | None) -> None:
     """Make an admin, unless there is one."""
-    with context.services() as services:
+    with context.services(load=True) as services:
         admins, total = services.users.list(is_admin=True, limit=1)
         if total:
             note(f"There is an admin already: {admins[0].email}.")
             return
-        asked = ask_for_credentials(email, password)
+        asked = credentials.ask(email, password)
         account = services.users.create(asked.email, asked.password, is_admin=True)
         note(f"Made the admin {account.email}.")
-
-
-def ask_for_credentials(email: str | None, password: str | None) -> Credentials:
-    """Ask for what is missing.
-
-    :raises BadRequest: when something is missing and nobody can be asked.
-    """
-    _require_answers(email, password)
-    if email is None:
-        email = click.prompt("E-mail of the admin", err=True)
-    if password is None:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    return Credentials(email, password)
-
-
-def _require_answers(email: str | None, password: str | None) -> None:
-    if (email is None or password is None) and not can_ask():
-        raise BadRequest(
-            "An admin needs an e-mail address and a password. Give --admin-email and "
-            "--admin-password (or TINYBASE_ADMIN_EMAIL and TINYBASE_ADMIN_PASSWORD), "
-            "or --no-admin."
-        )
