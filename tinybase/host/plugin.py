@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import inspect
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,19 +35,21 @@ class LoadError(Exception):
 class ExtensionPlugin:
     """What pluggy registers: one object for each extension, one attribute for each handler.
 
-    pluggy sorts attributes by name and calls the last one first, so the attributes are
-    numbered downwards and handlers run in the order in which they were written.
+    pluggy takes the attributes by name and calls the last one first, so they are numbered
+    downwards and handlers run in the order in which they were written. Those that want to
+    be last it puts in front of one another, so they are numbered upwards.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.handlers: list[HandlerStats] = []
-        self._next = 10**6
+        self._down = itertools.count(10**6, -1)
+        self._up = itertools.count()
 
     def add(self, function: Callable[..., Any], **options: Any) -> None:
         """Add an implementation; ``options`` are those of ``hookimpl``."""
-        self._next -= 1
-        setattr(self, f"implementation_{self._next}", hookimpl(**options)(function))
+        number = next(self._up if options.get("trylast") else self._down)
+        setattr(self, f"implementation_{number:07}", hookimpl(**options)(function))
 
 
 def make_plugin(
