@@ -19,6 +19,7 @@ from multiprocessing.util import Finalize
 from types import FrameType
 
 from flask import Flask
+from sqlalchemy.exc import DBAPIError
 
 from tinybase import config as configuration
 from tinybase import logs

@@ -71,7 +71,7 @@ def call(*, name: str, document: str | None, as_json: bool) -> None:
     """
     with context.services(load=True) as services:
         payload = read_object(document, services.config)
-        outcome = services.functions.call(SYSTEM, name, payload, trigger_type="cli")
+        outcome = services.functions.call(SYSTEM, name, payload)
     if as_json:
         emit_json(FunctionCallResponse().dump(outcome))
     elif outcome.error_type is None:

@@ -73,21 +73,21 @@ class Supervisor(MPServer):
 
     def startup(self, spawn_target: Any, target_loader: Any) -> None:
         """Start the workers, and say so as soon as one of them answers."""
-        super().startup(spawn_target, target_loader)
+        super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
         threading.Thread(target=self._announce, name="tinybase-announce", daemon=True).start()
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """Stop gently; whoever asks twice does not want to wait."""
         if self.interrupt_signal:
             for worker in self.wrks:
-                worker.kill()
+                worker.kill()  # type: ignore[no-untyped-call]
             os._exit(130)
-        super().signal_handler_interrupt(*args, **kwargs)
+        super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def shutdown(self, exit_code: int = 0) -> None:
         """Stop the workers, each after what it has in flight and its ``on_shutdown``."""
         try:
-            super().shutdown(exit_code)
+            super().shutdown(exit_code)  # type: ignore[no-untyped-call]
         except SystemExit:
             # granian counts workers that stopped before it told them to, as they do when
             # Ctrl-C goes to the whole process group, as failures.
