@@ -59,7 +59,7 @@ def _complete(response: Response) -> Response:
     headers["X-Content-Type-Options"] = "nosniff"
     path = request.path
     if path.startswith("/api"):
-        headers["Vary"] = "Authorization"
+        response.vary.add("Authorization")
         if "Cache-Control" not in headers:
             secret = path.startswith(_SECRET_PATHS)
             headers["Cache-Control"] = "no-store" if secret else "private, no-cache"

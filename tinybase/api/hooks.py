@@ -1,0 +1,161 @@
+"""What the handlers of extensions are, and how they do."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable
+from typing import Any
+
+from tinybase.api import fields
+from tinybase.api.operation import Call, Operations, Who
+from tinybase.api.schemas import Query, Schema
+from tinybase.db import format_time, utcnow
+from tinybase.host.stats import HandlerStats, as_json
+
+_OF_COLLECTIONS = "collection"
+_OF_FUNCTIONS = "function_name"
+
+
+class HandlerInfo(Schema):
+    """One handler; ``order`` is its place among those of the answer."""
+
+    extension = fields.String(required=True)
+    hook = fields.String(required=True)
+    decorator = fields.String(required=True, allow_none=True)
+    handler = fields.String(required=True)
+    filter = fields.Object(required=True, allow_none=True)
+    order = fields.Integer(required=True)
+    is_async = fields.Boolean(required=True)
+    status = fields.String(required=True)
+
+
+class HookList(Schema):
+    """Handlers, in the order in which they would run."""
+
+    hooks = fields.List(fields.Nested(HandlerInfo), required=True)
+
+
+class ExtensionHooks(HookList):
+    """The handlers of one extension."""
+
+    extension = fields.String(required=True)
+
+
+class LastErrorInfo(Schema):
+    """The latest failure of a handler."""
+
+    at = fields.String(required=True)
+    type = fields.String(required=True)
+    message = fields.String(required=True)
+
+
+class HandlerMetrics(Schema):
+    """What became of the calls of a handler."""
+
+    hook = fields.String(required=True)
+    handler = fields.String(required=True)
+    calls = fields.Integer(required=True)
+    errors = fields.Integer(required=True)
+    timeouts = fields.Integer(required=True)
+    total_ms = fields.Number(required=True)
+    max_ms = fields.Number(required=True)
+    last_error = fields.Nested(LastErrorInfo, required=True, allow_none=True)
+
+
+class ExtensionMetrics(Schema):
+    """What became of the calls of an extension's handlers."""
+
+    extension = fields.String(required=True)
+    since = fields.String(required=True)
+    hooks = fields.List(fields.Nested(HandlerMetrics), required=True)
+
+
+class HooksQuery(Query):
+    """Which event is asked about."""
+
+    hook = fields.String(max_length=100)
+    collection = fields.String(max_length=100)
+    function = fields.String(max_length=100)
+
+
+def hook_operations() -> Operations:
+    """Label the operations of one application; counting begins with it."""
+    operations = Operations("extensions")
+    since = format_time(utcnow())
+
+    @operations.get(
+        "/api/admin/extensions/<extension_name>/hooks",
+        id="extensions_list_extension_hooks",
+        who=Who.ADMIN,
+        answers={200: ExtensionHooks},
+    )
+    def list_extension_hooks(call: Call) -> object:
+        """List the handlers of an extension."""
+        host = call.services.host
+        name = host.extension(call.path["extension_name"]).name
+        return {"extension": name, "hooks": _describe(host.handlers(name))}
+
+    @operations.get(
+        "/api/admin/extensions/<extension_name>/metrics",
+        id="extensions_get_extension_metrics",
+        who=Who.ADMIN,
+        answers={200: ExtensionMetrics},
+    )
+    def get_extension_metrics(call: Call) -> object:
+        """Return the counters of an extension's handlers in the worker that answers."""
+        host = call.services.host
+        name = host.extension(call.path["extension_name"]).name
+        metrics = [as_json(handler) for handler in host.handlers(name)]
+        return {"extension": name, "since": since, "hooks": metrics}
+
+    @operations.get(
+        "/api/admin/hooks",
+        id="extensions_list_hooks",
+        who=Who.ADMIN,
+        query=HooksQuery,
+        answers={200: HookList},
+    )
+    def list_hooks(call: Call) -> object:
+        """List what would run at an event, in order."""
+        handlers = call.services.host.handlers()
+        return {"hooks": _describe(h for h in handlers if _is_asked_for(h, **call.query))}
+
+    return operations
+
+
+def _is_asked_for(
+    handler: HandlerStats,
+    *,
+    hook: str | None = None,
+    collection: str | None = None,
+    function: str | None = None,
+) -> bool:
+    if hook is not None and hook not in (handler.hook, handler.hook.removeprefix("tinybase_")):
+        return False
+    return _admits(handler, _OF_COLLECTIONS, "record", collection) and _admits(
+        handler, _OF_FUNCTIONS, "function", function
+    )
+
+
+def _admits(handler: HandlerStats, field: str, noun: str, value: str | None) -> bool:
+    """Say whether the handler runs for events about the named thing."""
+    if value is None:
+        return True
+    patterns = handler.filters.get(field, ["*"])
+    return f"_{noun}_" in handler.hook and any(fnmatch.fnmatchcase(value, p) for p in patterns)
+
+
+def _describe(handlers: Iterable[HandlerStats]) -> list[dict[str, Any]]:
+    return [
+        {
+            "extension": handler.extension,
+            "hook": handler.hook,
+            "decorator": handler.decorator,
+            "handler": handler.handler,
+            "filter": handler.filters or None,
+            "order": order,
+            "is_async": handler.is_async,
+            "status": "active",
+        }
+        for order, handler in enumerate(handlers, start=1)
+    ]
