@@ -1,0 +1,116 @@
+"""A database in a temporary folder, and the two services on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pluggy
+import pytest
+import tinybase_hookspecs
+from sqlalchemy import create_engine
+from uuid_utils.compat import uuid7
+
+from tinybase import config
+from tinybase.actors import SYSTEM, Actor, ActorKind
+from tinybase.collections.collections import Collections
+from tinybase.collections.records import Records
+from tinybase.db import Database, db
+from tinybase.db.engine import engine_settings, prepare
+from tinybase.db.models import User
+
+
+@dataclass
+class Room:
+    """The services, and everything that the hooks were told."""
+
+    database: Database
+    collections: Collections
+    records: Records
+    events: list[Any] = field(default_factory=list)
+
+    def user(self) -> Actor:
+        """Make somebody who is signed in."""
+        return Actor(ActorKind.USER, user_id=self._insert_user())
+
+    def admin(self) -> Actor:
+        """Make an admin."""
+        return Actor(ActorKind.ADMIN, user_id=self._insert_user())
+
+    def fill(self, name: str, *documents: dict[str, Any]) -> list[UUID]:
+        """Store records as the system."""
+        return [self.records.create(SYSTEM, name, document).id for document in documents]
+
+    def make(self, name: str, *fields: dict[str, Any], **options: Any) -> None:
+        """Make a collection."""
+        self.collections.create(name, schema={"fields": list(fields)}, options=options)
+
+    def _insert_user(self) -> UUID:
+        user_id = uuid7()
+        with self.database.write() as work:
+            work.connection.execute(
+                User.__table__.insert().values(
+                    id=user_id,
+                    email=f"{user_id}@test.com",
+                    email_key=str(user_id),
+                    password_hash="",
+                )
+            )
+        return user_id
+
+
+class Listener:
+    """Implements the record hooks by remembering the events."""
+
+    def __init__(self, events: list[Any]) -> None:
+        self._events = events
+
+    @tinybase_hookspecs.hookimpl
+    def tinybase_on_record_create(self, event: Any) -> None:
+        self._events.append(event)
+
+    @tinybase_hookspecs.hookimpl
+    def tinybase_on_record_update(self, event: Any) -> None:
+        self._events.append(event)
+
+    @tinybase_hookspecs.hookimpl
+    def tinybase_on_record_delete(self, event: Any) -> None:
+        self._events.append(event)
+
+
+@pytest.fixture
+def make_room(tmp_path: Path) -> Iterator[Callable[..., Room]]:
+    """Open the services on one database; each call is like another process."""
+    engines = []
+
+    def make(**environ: str) -> Room:
+        settings = config.load(tmp_path, environ)
+        options = engine_settings(settings)
+        engine = create_engine(
+            options["SQLALCHEMY_DATABASE_URI"], **options["SQLALCHEMY_ENGINE_OPTIONS"]
+        )
+        prepare(engine, settings)
+        engines.append(engine)
+        db.metadata.create_all(engine)
+        manager = pluggy.PluginManager("tinybase")
+        manager.add_hookspecs(tinybase_hookspecs)
+        host = SimpleNamespace(pm=manager)
+        database = Database(engine)
+        collections = Collections(database, settings, host)
+        room = Room(database, collections, Records(database, settings, host, collections))
+        manager.register(Listener(room.events))
+        return room
+
+    yield make
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def room(make_room: Callable[..., Room]) -> Room:
+    """Return the services on an empty database."""
+    return make_room()

@@ -1,0 +1,349 @@
+"""Collections: made, found, changed and deleted."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy.exc import IntegrityError
+from uuid_utils.compat import uuid7
+
+from tinybase.actors import Actor
+from tinybase.collections.access import collection_not_found, effective_access
+from tinybase.collections.changes import Report, SchemaChange
+from tinybase.collections.collection import Collection
+from tinybase.collections.compiled import CompiledSchema
+from tinybase.collections.expressions import EXPRESSIONS, RECORDS, in_collection
+from tinybase.collections.hooks import Hooks
+from tinybase.collections.indexes import sync_indexes
+from tinybase.collections.options import parse_options, stored_options
+from tinybase.collections.preconditions import Versions, version_mismatch
+from tinybase.collections.schema import parse_schema
+from tinybase.config import Config
+from tinybase.db import Database, Work, utcnow
+from tinybase.db.models import Collection as CollectionModel
+from tinybase.errors import BadRequest, Fault, Invalid
+from tinybase.host import event_facts
+from tinybase_hookspecs import RecordDeleteEvent
+
+COLLECTIONS = CollectionModel.__table__
+
+NAME_PATTERN = "[a-z][a-z0-9_]{0,99}"
+LONGEST_LABEL = 200
+
+_NAME = re.compile(NAME_PATTERN)
+_MOST_KNOWN = 1_000
+
+
+class Collections:
+    """The collections of one database.
+
+    Who may manage them is decided at the door; :meth:`list` and :meth:`visible` are for
+    callers who may not see every collection.
+    """
+
+    def __init__(self, database: Database, config: Config, hooks: Hooks) -> None:
+        self._database = database
+        self._default_access = config.collections.default_access
+        self._hooks = hooks
+        self._expressions = EXPRESSIONS[database.engine.dialect.name]
+        self._known = _Known()
+
+    def get(self, name: str) -> Collection:
+        """Return a collection as it is now.
+
+        :raises NotFound: when there is none of this name.
+        """
+        collection = self.find(name)
+        if collection is None:
+            raise collection_not_found(name)
+        return collection
+
+    def find(self, name: str) -> Collection | None:
+        """Return a collection as it is now, or ``None``."""
+        with self._database.connect() as connection:
+            return self._read(connection, COLLECTIONS.c.name == name)
+
+    def visible(self, actor: Actor, name: str) -> Collection:
+        """Return a collection that the caller may see.
+
+        :raises NotFound: when it is missing or hidden; one cannot tell which.
+        """
+        collection = self.find(name)
+        if collection is None or not collection.rules.can_admit(actor):
+            raise collection_not_found(name)
+        return collection
+
+    def list(
+        self, actor: Actor, *, limit: int | None = None, offset: int = 0
+    ) -> tuple[Sequence[Collection], int]:
+        """Return one page of the collections that the caller may see, by name, and the total."""
+        with self._database.connect() as connection:
+            rows = connection.execute(select(COLLECTIONS).order_by(COLLECTIONS.c.name)).mappings()
+            collections = [self._remembered(row) for row in rows]
+        visible = [each for each in collections if each.rules.can_admit(actor)]
+        end = None if limit is None else offset + limit
+        return visible[offset:end], len(visible)
+
+    def current(self, connection: Connection, collection: Collection) -> Collection:
+        """Return the collection as a transaction sees it that writes its records.
+
+        It stays as it is until the transaction ends.
+
+        :raises NotFound: when it has been deleted meanwhile.
+        """
+        now = self._read(connection, COLLECTIONS.c.id == collection.id, shared=True)
+        if now is None:
+            raise collection_not_found(collection.name)
+        return now
+
+    def create(
+        self,
+        name: str,
+        *,
+        label: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Collection:
+        """Make a collection.
+
+        :raises Invalid: ``invalid_schema`` with every fault of schema and options.
+        :raises BadRequest: ``collection_exists`` when the name is taken.
+        """
+        label = name if label is None else label
+        _check(name, label, schema, options)
+        now = utcnow()
+        values = {
+            "id": uuid7(),
+            "name": name,
+            "label": label,
+            "schema": {"fields": []} if schema is None else schema,
+            "options": {} if options is None else options,
+            "version": 1,
+            "created_at": now,
+            "updated_at": now,
+        }
+        collection = self._collection(values)
+        with self._database.write() as work:
+            try:
+                work.connection.execute(COLLECTIONS.insert().values(values))
+            except IntegrityError as error:
+                raise BadRequest(
+                    f"A collection '{name}' exists already; choose another name.",
+                    code="collection_exists",
+                ) from error
+            self._sync_indexes(work.connection, None, collection)
+        return collection
+
+    def update(
+        self,
+        name: str,
+        *,
+        label: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        force: bool = False,
+        if_match: Versions | None = None,
+    ) -> Collection:
+        """Change a collection; ``None`` keeps, anything else replaces the whole.
+
+        The new schema, the check of all records and the new fields in them are one
+        transaction.
+
+        :param force: change the schema although records will not fit it.
+        :raises Conflict: ``schema_conflict`` with the first records that are in the way.
+        :raises PreconditionFailed: when the version is not one of ``if_match``.
+        """
+        self.get(name)
+        changes = _check(name, label, schema, options)
+        with self._database.write() as work:
+            before = self._for_update(work.connection, name, if_match)
+            if all(getattr(before, key) == value for key, value in changes.items()):
+                return before
+            after = self._changed(before, changes)
+            if "schema" in changes:
+                change = SchemaChange(self._expressions, before.id, before.compiled, after.compiled)
+                change.report(work.connection).check(force=force)
+                change.fill(work.connection)
+                self._sync_indexes(work.connection, before, after)
+            written = work.connection.execute(
+                COLLECTIONS.update()
+                .where(COLLECTIONS.c.id == before.id, COLLECTIONS.c.version == before.version)
+                .values(**changes, version=after.version, updated_at=after.updated_at)
+            )
+            if written.rowcount == 0:
+                raise version_mismatch("collection", None)
+        return after
+
+    def check(
+        self,
+        name: str,
+        *,
+        label: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        if_match: Versions | None = None,
+    ) -> Report:
+        """Report what :meth:`update` would meet with, and change nothing."""
+        self.get(name)
+        changes = _check(name, label, schema, options)
+        with self._database.connect() as connection:
+            before = self._for_update(connection, name, if_match)
+            after = self._changed(before, changes)
+            change = SchemaChange(self._expressions, before.id, before.compiled, after.compiled)
+            return change.report(connection)
+
+    def delete(self, name: str) -> None:
+        """Delete a collection with its records; the hooks are told of every one of them.
+
+        :raises NotFound: when there is none of this name.
+        """
+        with self._database.write() as work:
+            collection = self._for_update(work.connection, name)
+            self._tell_of_records(work, collection)
+            self._sync_indexes(work.connection, collection, None)
+            work.connection.execute(RECORDS.delete().where(in_collection(collection.id)))
+            work.connection.execute(COLLECTIONS.delete().where(COLLECTIONS.c.id == collection.id))
+
+    def _for_update(
+        self, connection: Connection, name: str, if_match: Versions | None = None
+    ) -> Collection:
+        collection = self._read(connection, COLLECTIONS.c.name == name, exclusive=True)
+        if collection is None:
+            raise collection_not_found(name)
+        if if_match is not None and collection.version not in if_match:
+            raise version_mismatch("collection", collection.version)
+        return collection
+
+    def _sync_indexes(
+        self, connection: Connection, before: Collection | None, after: Collection | None
+    ) -> None:
+        collection = after or before
+        if collection is not None:
+            sync_indexes(
+                connection,
+                self._expressions,
+                collection.id,
+                before.compiled.specs.values() if before else (),
+                after.compiled.specs.values() if after else (),
+            )
+
+    def _tell_of_records(self, work: Work, collection: Collection) -> None:
+        hook = self._hooks.pm.hook.tinybase_on_record_delete
+        if not hook.get_hookimpls():
+            return
+        facts = event_facts()
+        for row in work.connection.execute(select(RECORDS).where(in_collection(collection.id))):
+            data = collection.compiled.show(row.data)
+            event = RecordDeleteEvent(collection.name, row.id, data, row.owner_id, **facts)
+            work.after_commit(partial(hook, event=event))
+
+    def _read(
+        self,
+        connection: Connection,
+        condition: ColumnElement[bool],
+        *,
+        shared: bool = False,
+        exclusive: bool = False,
+    ) -> Collection | None:
+        """Read a collection: its version, and the rest only if that is new here.
+
+        What a transaction has written itself must not be read with it.
+
+        :param shared: keep others from changing it; :param exclusive: and from reading it so.
+        """
+        version = select(COLLECTIONS.c.id, COLLECTIONS.c.version).where(condition)
+        if shared or exclusive:
+            version = version.with_for_update(read=shared)
+        found = connection.execute(version).one_or_none()
+        if found is None:
+            return None
+        known = self._known.get(found.id, found.version)
+        if known is not None:
+            return known
+        whole = select(COLLECTIONS).where(COLLECTIONS.c.id == found.id)
+        row = connection.execute(whole).mappings().one_or_none()
+        return None if row is None else self._remembered(row)
+
+    def _remembered(self, values: Mapping[Any, Any]) -> Collection:
+        known = self._known.get(values["id"], values["version"])
+        if known is None:
+            known = self._collection(values)
+            self._known.add(known)
+        return known
+
+    def _changed(self, before: Collection, changes: Mapping[str, Any]) -> Collection:
+        values = {column.name: getattr(before, column.name) for column in COLLECTIONS.c}
+        moved = {"version": before.version + 1, "updated_at": utcnow()}
+        return self._collection({**values, **changes, **moved})
+
+    def _collection(self, values: Mapping[str, Any]) -> Collection:
+        settings = stored_options(values["options"])
+        specs = parse_schema(values["schema"])
+        return Collection(
+            **values,
+            compiled=CompiledSchema(specs, drop_unknown=settings.drop_unknown_fields),
+            rules=effective_access(settings.access, self._default_access),
+            settings=settings,
+        )
+
+
+class _Known:
+    """Collections that were read, by id and version: their content can never change.
+
+    The least recently read ones are forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._collections: OrderedDict[tuple[UUID, int], Collection] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, collection_id: UUID, version: int) -> Collection | None:
+        key = (collection_id, version)
+        with self._lock:
+            if key in self._collections:
+                self._collections.move_to_end(key)
+            return self._collections.get(key)
+
+    def add(self, collection: Collection) -> None:
+        with self._lock:
+            self._collections[collection.id, collection.version] = collection
+            if len(self._collections) > _MOST_KNOWN:
+                self._collections.popitem(last=False)
+
+
+def _check(
+    name: str,
+    label: str | None,
+    schema: Mapping[str, Any] | None,
+    options: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return what of a collection is given, if all of it is good."""
+    faults = list(_naming_faults(name, label))
+    if faults:
+        raise Invalid(faults)
+    faults = []
+    for parse, given in ((parse_schema, schema), (parse_options, options)):
+        try:
+            parse(given)
+        except Invalid as error:
+            faults += error.faults
+    if faults:
+        raise Invalid(faults, code="invalid_schema")
+    values = {"label": label, "schema": schema, "options": options}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _naming_faults(name: str, label: str | None) -> Iterator[Fault]:
+    if not _NAME.fullmatch(name):
+        message = "A name has a-z, 0-9 and _, begins with a letter and has at most 100 characters."
+        yield Fault(("body", "name"), message, "invalid_name")
+    if label is not None and not 1 <= len(label) <= LONGEST_LABEL:
+        message = f"A label has 1 to {LONGEST_LABEL} characters."
+        yield Fault(("body", "label"), message, "invalid_label")

@@ -1,0 +1,140 @@
+"""A schema made ready for use: check what is written, show what is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from marshmallow import EXCLUDE, RAISE, ValidationError
+
+from tinybase.collections.fields import schema_of
+from tinybase.collections.messages import Location, faults_of
+from tinybase.collections.spec import FieldSpec, Kind
+from tinybase.errors import Fault, Invalid
+
+Document = dict[str, Any]
+
+DATA: Location = ("body", "data")
+"""Where faults of record data are, whichever way the client wrapped them."""
+
+_MOST_TOLD = 3
+_MOST_FAULTS = 100
+
+
+class RecordInvalid(Invalid):
+    """Record data does not fit the schema of its collection."""
+
+    code = "record_invalid"
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(faults[:_MOST_FAULTS])
+        told = [
+            f"{'.'.join(map(str, fault.loc[2:]))}: {fault.msg}" for fault in faults[:_MOST_TOLD]
+        ]
+        if len(faults) > _MOST_TOLD:
+            told.append(f"and {len(faults) - _MOST_TOLD} more")
+        self.detail = f"The record does not fit the schema: {'; '.join(told)}"
+
+
+class CompiledSchema:
+    """The fields of one version of a collection.
+
+    :param drop_unknown: forget keys that are not declared instead of refusing them.
+    """
+
+    def __init__(self, specs: Sequence[FieldSpec], *, drop_unknown: bool = False) -> None:
+        self.specs: Mapping[str, FieldSpec] = {spec.name: spec for spec in specs}
+        self._drop_unknown = drop_unknown
+        self._schema = schema_of(specs, EXCLUDE if drop_unknown else RAISE)
+
+    def load(self, data: Mapping[str, Any]) -> Document:
+        """Return the stored form of a whole record, with every declared field.
+
+        :raises RecordInvalid: with every fault of the data.
+        """
+        faults = self._wrapping_faults(data)
+        try:
+            loaded: Document = self._schema.load(data)
+        except ValidationError as error:
+            faults += sorted(faults_of(error.messages, DATA), key=lambda fault: str(fault.loc))
+        if faults:
+            raise RecordInvalid(faults)
+        return loaded
+
+    def merge(self, stored: Mapping[str, Any], changes: Mapping[str, Any]) -> Document:
+        """Return the stored form of a record some of whose fields are replaced.
+
+        The whole record is checked, so what an earlier schema let through is found here.
+
+        :raises RecordInvalid: with every fault of the result.
+        """
+        return self.load({**self.given(stored), **changes})
+
+    def show(self, stored: Mapping[str, Any]) -> Document:
+        """Return the declared fields of stored data, in the order of the schema."""
+        return {
+            name: stored[name] if name in stored else deepcopy(spec.absent)
+            for name, spec in self.specs.items()
+        }
+
+    def given(self, stored: Mapping[str, Any]) -> Document:
+        """Return what a client would have to send to store this data.
+
+        A list or object that is empty because nothing was given may break rules that hold
+        for what is given, such as a minimal length. So it is left out.
+        """
+        return _given(self.specs.values(), stored)
+
+    def faults(self, stored: Mapping[str, Any]) -> list[Fault]:
+        """Return what keeps stored data from being valid as it is, without any conversion."""
+        given = self.given(stored)
+        try:
+            loaded = self._schema.load(given)
+        except ValidationError as error:
+            return list(faults_of(error.messages, DATA))
+        return [
+            Fault((*DATA, name), "The stored value has another type.", "invalid_type")
+            for name, value in given.items()
+            if not _same(loaded[name], value)
+        ]
+
+    def _wrapping_faults(self, data: Mapping[str, Any]) -> list[Fault]:
+        if self._drop_unknown and "data" in data and "data" not in self.specs:
+            # Dropping it would store an empty record where a wrapped body went wrong.
+            return [Fault((*DATA, "data"), "Unknown field.", "unknown_field")]
+        return []
+
+
+def equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Say whether two documents are the same JSON, for which ``1`` is not ``true``."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _given(specs: Sequence[FieldSpec] | Any, stored: Mapping[str, Any]) -> Document:
+    return {
+        spec.name: _given_value(spec, stored[spec.name])
+        for spec in specs
+        if spec.name in stored and (spec.must_be_given or stored[spec.name] != spec.absent)
+    }
+
+
+def _given_value(spec: FieldSpec, value: Any) -> Any:
+    if spec.properties is not None and isinstance(value, dict):
+        return _given(spec.properties, value)
+    if spec.kind is Kind.LIST and spec.items is not None and isinstance(value, list):
+        return [_given_value(spec.items, item) for item in value]
+    return value
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Compare by value and type, but for whole numbers that are stored as ``3`` or ``3.0``."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        # Fields that the older value lacks are filled in when it is written next.
+        return all(name in one and _same(one[name], value) for name, value in other.items())
+    return bool(one == other)

@@ -1,0 +1,372 @@
+"""Records: the one door to them, whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Row, select
+from sqlalchemy.exc import IntegrityError
+from uuid_utils.compat import uuid7
+
+from tinybase.actors import Actor
+from tinybase.collections.access import Operation, check_owner, check_rule, record_not_found
+from tinybase.collections.collection import Collection
+from tinybase.collections.collections import Collections
+from tinybase.collections.compiled import Document, equal
+from tinybase.collections.expressions import EXPRESSIONS, RECORDS, in_collection
+from tinybase.collections.hooks import Hooks
+from tinybase.collections.indexes import unique_violation
+from tinybase.collections.preconditions import Versions, version_mismatch
+from tinybase.collections.query import NEWEST_FIRST, QueryBuilder
+from tinybase.collections.terms import SortKey, Term, check_sort, check_terms, parse_sort, terms_of
+from tinybase.config import Config
+from tinybase.db import Database, Work, utcnow
+from tinybase.db.models import User
+from tinybase.errors import Fault, Forbidden, Invalid, TinyBaseError, Unauthenticated
+from tinybase.host import event_facts
+from tinybase_hookspecs import RecordCreateEvent, RecordDeleteEvent, RecordUpdateEvent
+
+USERS = User.__table__
+
+DEFAULT_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """One record as the caller may see it; ``data`` has every declared field."""
+
+    id: UUID
+    collection_id: UUID
+    owner_id: UUID | None
+    data: Document
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPage:
+    """One page of a list; ``total`` is ``None`` when nobody asked to count."""
+
+    records: Sequence[RecordRow]
+    total: int | None
+    limit: int
+    offset: int
+
+
+class Records:
+    """The records of one database.
+
+    Every method checks the access rules of the collection for the actor, so it does not
+    matter which door a call comes through. A collection is given by its name, or as
+    :meth:`Collections.get` returned it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        config: Config,  # noqa: ARG002 (all services are made from the same parts)
+        hooks: Hooks,
+        collections: Collections,
+    ) -> None:
+        self._database = database
+        self._hooks = hooks
+        self._collections = collections
+        expressions = EXPRESSIONS[database.engine.dialect.name]
+        self._queries = QueryBuilder(expressions)
+
+    def admit(self, actor: Actor, name: str, operation: Operation) -> Collection:
+        """Return a collection whose rule admits the actor, as far as no record is looked at.
+
+        :raises Unauthenticated: to somebody unknown who wants to change something.
+        :raises Forbidden: to somebody whom the rule refuses.
+        :raises NotFound: to somebody who may not know of the collection, or of none.
+        """
+        collection = self._collections.find(name)
+        check_rule(collection.rules if collection else None, actor, operation, name)
+        # The check lets nobody pass where there is no collection.
+        return collection or self._collections.get(name)
+
+    def list(
+        self,
+        actor: Actor,
+        collection: str | Collection,
+        *,
+        filters: Mapping[str, Any] | Sequence[Term] = (),
+        sort: str | Sequence[SortKey] = NEWEST_FIRST,
+        limit: int = DEFAULT_LIMIT,
+        offset: int = 0,
+        count: bool = True,
+    ) -> RecordPage:
+        """Return one page of the records that the actor may list.
+
+        :param filters: terms, or a mapping such as ``{"status": "open", "n": {"gte": 3}}``.
+        :param sort: keys, or a text such as ``"-price,created_at"``.
+        :param count: count all that match, for ``total``.
+        :raises BadRequest: ``invalid_filter`` or ``invalid_sort``.
+        """
+        collection = self._admitted(actor, collection, Operation.LIST)
+        query = self._queries.build(
+            collection,
+            filters=terms_of(filters) if isinstance(filters, Mapping) else check_terms(filters),
+            sort=parse_sort(sort) if isinstance(sort, str) else check_sort(sort),
+            limit=limit,
+            offset=offset,
+            only_of=actor.user_id if collection.rules.only_own(actor, Operation.LIST) else None,
+        )
+        with self._database.connect() as connection:
+            rows = connection.execute(query.page).all()
+            total = connection.scalar(query.count) if count else None
+        return RecordPage([_shown(collection, row) for row in rows], total, limit, offset)
+
+    def get(self, actor: Actor, collection: str | Collection, record_id: UUID) -> RecordRow:
+        """Return one record.
+
+        :raises NotFound: when it is missing, or not the actor's to read.
+        """
+        collection = self._admitted(actor, collection, Operation.READ)
+        with self._database.connect() as connection:
+            row = _found(connection, collection, record_id)
+        check_owner(collection.rules, actor, Operation.READ, row.owner_id, record_id)
+        return _shown(collection, row)
+
+    def create(
+        self,
+        actor: Actor,
+        collection: str | Collection,
+        data: Mapping[str, Any],
+        *,
+        owner_id: UUID | None = None,
+    ) -> RecordRow:
+        """Store a new record, then tell the extensions.
+
+        :param owner_id: whose it is; for admins only. Else it is the actor's.
+        :raises Invalid: ``record_invalid`` with every fault of the data.
+        :raises Conflict: ``unique_violation``.
+        """
+        _check_may_give_away(actor, owner_id)
+        with self._writing(actor, collection, Operation.CREATE) as (work, current):
+            _check_owner_exists(work.connection, owner_id)
+            now = utcnow()
+            record = RecordRow(
+                id=uuid7(),
+                collection_id=current.id,
+                owner_id=owner_id or actor.user_id,
+                data=current.compiled.load(data),
+                version=1,
+                created_at=now,
+                updated_at=now,
+            )
+            work.connection.execute(RECORDS.insert().values(_columns(record)))
+            self._tell_created(work, current, record)
+        return record
+
+    def update(
+        self,
+        actor: Actor,
+        collection: str | Collection,
+        record_id: UUID,
+        changes: Mapping[str, Any],
+        *,
+        owner_id: UUID | None = None,
+        if_match: Versions | None = None,
+    ) -> RecordRow:
+        """Replace the given fields of a record, then tell the extensions.
+
+        When nothing changes by it, nothing is written and nobody told.
+
+        :param owner_id: whose it is from now on; for admins only.
+        :raises Invalid: ``record_invalid`` with every fault of the whole record.
+        :raises Conflict: ``unique_violation``.
+        :raises PreconditionFailed: when the version is not one of ``if_match``.
+        """
+        _check_may_give_away(actor, owner_id)
+        with self._writing(actor, collection, Operation.UPDATE) as (work, current):
+            row = self._for_write(work, current, actor, Operation.UPDATE, record_id, if_match)
+            _check_owner_exists(work.connection, owner_id)
+            before = _shown(current, row)
+            data = current.compiled.merge(row.data, changes)
+            after = replace(before, data=data, owner_id=owner_id or before.owner_id)
+            if after.owner_id == before.owner_id and equal(data, before.data):
+                return before
+            after = replace(after, version=before.version + 1, updated_at=utcnow())
+            self._write(work.connection, current, before, after)
+            self._tell_updated(work, current, before, after)
+        return after
+
+    def delete(
+        self,
+        actor: Actor,
+        collection: str | Collection,
+        record_id: UUID,
+        *,
+        if_match: Versions | None = None,
+    ) -> None:
+        """Delete a record, then tell the extensions.
+
+        :raises PreconditionFailed: when the version is not one of ``if_match``.
+        """
+        with self._writing(actor, collection, Operation.DELETE) as (work, current):
+            row = self._for_write(work, current, actor, Operation.DELETE, record_id, if_match)
+            deleted = work.connection.execute(RECORDS.delete().where(*_this(current, row)))
+            if deleted.rowcount == 0:
+                raise version_mismatch("record", None)
+            self._tell_deleted(work, current, _shown(current, row))
+
+    def _admitted(
+        self, actor: Actor, collection: str | Collection, operation: Operation
+    ) -> Collection:
+        if isinstance(collection, str):
+            return self.admit(actor, collection, operation)
+        check_rule(collection.rules, actor, operation, collection.name)
+        return collection
+
+    @contextmanager
+    def _writing(
+        self, actor: Actor, collection: str | Collection, operation: Operation
+    ) -> Iterator[tuple[Work, Collection]]:
+        """Open a transaction for a collection that stays as it is until the end of it."""
+        admitted = self._admitted(actor, collection, operation)
+        with self._database.write() as work:
+            current = self._collections.current(work.connection, admitted)
+            if current is not admitted:
+                check_rule(current.rules, actor, operation, current.name)
+            try:
+                yield work, current
+            except IntegrityError as error:
+                raise _broken_constraint(error, current) from error
+
+    def _for_write(
+        self,
+        work: Work,
+        collection: Collection,
+        actor: Actor,
+        operation: Operation,
+        record_id: UUID,
+        if_match: Versions | None,
+    ) -> Row[Any]:
+        """Return a record that the actor may change, and has seen as it is."""
+        row = _found(work.connection, collection, record_id, lock=True)
+        check_owner(collection.rules, actor, operation, row.owner_id, record_id)
+        if if_match is None:
+            if collection.settings.require_if_match:
+                raise TinyBaseError(
+                    "This collection is changed with the header If-Match only; send the ETag "
+                    "that you got with the record.",
+                    code="precondition_required",
+                )
+        elif row.version not in if_match:
+            may_read = collection.rules.admits_to(actor, Operation.READ, row.owner_id)
+            raise version_mismatch("record", row.version if may_read else None)
+        return row
+
+    def _write(
+        self, connection: Connection, collection: Collection, before: RecordRow, after: RecordRow
+    ) -> None:
+        written = connection.execute(
+            RECORDS.update()
+            .where(*_this(collection, before))
+            .values(
+                owner_id=after.owner_id,
+                data=after.data,
+                version=after.version,
+                updated_at=after.updated_at,
+            )
+        )
+        if written.rowcount == 0:
+            raise version_mismatch("record", None)
+
+    def _tell_created(self, work: Work, collection: Collection, record: RecordRow) -> None:
+        hook = self._hooks.pm.hook
+        if hook.tinybase_on_record_create.get_hookimpls():
+            event = RecordCreateEvent(
+                collection.name, record.id, record.data, record.owner_id, **event_facts()
+            )
+            work.after_commit(partial(hook.tinybase_on_record_create, event=event))
+
+    def _tell_updated(
+        self, work: Work, collection: Collection, before: RecordRow, after: RecordRow
+    ) -> None:
+        hook = self._hooks.pm.hook
+        if hook.tinybase_on_record_update.get_hookimpls():
+            event = RecordUpdateEvent(
+                collection.name,
+                after.id,
+                before.data,
+                after.data,
+                after.owner_id,
+                **event_facts(),
+            )
+            work.after_commit(partial(hook.tinybase_on_record_update, event=event))
+
+    def _tell_deleted(self, work: Work, collection: Collection, record: RecordRow) -> None:
+        hook = self._hooks.pm.hook
+        if hook.tinybase_on_record_delete.get_hookimpls():
+            event = RecordDeleteEvent(
+                collection.name, record.id, record.data, record.owner_id, **event_facts()
+            )
+            work.after_commit(partial(hook.tinybase_on_record_delete, event=event))
+
+
+def _found(
+    connection: Connection, collection: Collection, record_id: UUID, *, lock: bool = False
+) -> Row[Any]:
+    statement = select(RECORDS).where(RECORDS.c.id == record_id, in_collection(collection.id))
+    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        raise record_not_found(record_id)
+    return row
+
+
+def _this(collection: Collection, seen: Row[Any] | RecordRow) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition for a record in the version that was looked at, and no other."""
+    return (
+        RECORDS.c.id == seen.id,
+        in_collection(collection.id),
+        RECORDS.c.version == seen.version,
+    )
+
+
+def _shown(collection: Collection, row: Row[Any]) -> RecordRow:
+    return RecordRow(
+        id=row.id,
+        collection_id=row.collection_id,
+        owner_id=row.owner_id,
+        data=collection.compiled.show(row.data),
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _broken_constraint(error: IntegrityError, collection: Collection) -> TinyBaseError:
+    violation = unique_violation(error, collection.id, collection.compiled.specs.values())
+    # Beside unique fields only the reference to the owner can break: it is the caller, who
+    # was deleted after their token was checked.
+    return violation or Unauthenticated("Your account is gone.", code="invalid_token")
+
+
+def _columns(record: RecordRow) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in RecordRow.__slots__}
+
+
+def _check_may_give_away(actor: Actor, owner_id: UUID | None) -> None:
+    if owner_id is None or actor.is_admin:
+        return
+    if actor.is_anonymous:
+        raise Unauthenticated("Sign in first.")
+    raise Forbidden("Only an admin may say whose a record is.", code="admin_required")
+
+
+def _check_owner_exists(connection: Connection, owner_id: UUID | None) -> None:
+    if owner_id is None:
+        return
+    user = select(USERS.c.id).where(USERS.c.id == owner_id)
+    if connection.execute(user.with_for_update(read=True)).one_or_none() is None:
+        raise Invalid([Fault(("query", "owner_id"), "There is no such user.", "unknown_user")])
