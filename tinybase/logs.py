@@ -31,11 +31,13 @@ class LineFormatter(logging.Formatter):
         return super().formatMessage(record).translate(_CONTROL_CHARACTERS)
 
 
-class WithoutAdvice(logging.Filter):
-    """Keep granian from calling the default number of workers and threads too high."""
+class GranianFilter(logging.Filter):
+    """Drop what our own lines say better, and advice against our own defaults."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not str(record.msg).startswith(("Configuration allows", "Configured number"))
+        return not str(record.msg).startswith(
+            ("Configuration allows", "Configured number", "Unexpected exit from worker")
+        )
 
 
 def settings(level: str) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def settings(level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": LineFormatter}},
-        "filters": {"without_advice": {"()": WithoutAdvice}},
+        "filters": {"granian": {"()": GranianFilter}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
@@ -54,7 +56,7 @@ def settings(level: str) -> dict[str, Any]:
         },
         "root": {"level": level.upper(), "handlers": ["stderr"]},
         "loggers": {
-            "_granian": {"filters": ["without_advice"]},
+            "_granian": {"filters": ["granian"]},
             **{name: {"level": "WARNING"} for name in _CHATTY},
         },
     }
