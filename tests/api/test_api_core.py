@@ -6,7 +6,6 @@ import logging
 
 import pytest
 
-
 THING = "0190b6c2-0000-7000-8000-00000000000a"
 
 

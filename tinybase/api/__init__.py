@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from flask import Flask
 
+from tinybase.api import application_tokens, auth, function_calls, functions, settings, users
 from tinybase.api.cors import register_cors
 from tinybase.api.docs import register_docs
 from tinybase.api.errors import register_error_handlers
 from tinybase.api.headers import register_headers
+from tinybase.api.hooks import hook_operations
 from tinybase.api.operation import Operation
 from tinybase.api.routes import add_operations, prepare_routing
 from tinybase.api.services import Services
@@ -15,12 +17,19 @@ from tinybase.api.system import system_operations
 
 __all__ = ["Services", "operations_of", "register"]
 
-_ROOMS = ()
-
 
 def operations_of(services: Services) -> list[Operation]:
     """Return every operation of the API, in the order of its document."""
-    rooms = (system_operations(services), *_ROOMS)
+    rooms = (
+        system_operations(services),
+        auth.operations,
+        functions.operations,
+        function_calls.operations,
+        users.operations,
+        settings.operations,
+        application_tokens.operations,
+        hook_operations(),
+    )
     return [operation for room in rooms for operation in room]
 
 

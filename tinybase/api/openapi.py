@@ -168,7 +168,7 @@ def _codes(status: int) -> list[str]:
 
 
 def _response_name(status: int) -> str:
-    return HTTPStatus(status).phrase.title().replace(" ", "").replace("-", "")
+    return f"Error{status}"
 
 
 def _optional(**members: Any) -> dict[str, Any]:
