@@ -1,7 +1,7 @@
 """The events: what a hook receives.
 
 Every event begins with the fields that belong to it, in a fixed order, so it can be
-built positionally. After them come the same six fields on every event, all with
+built positionally. After them come the same seven fields on every event, all with
 defaults, that say where it comes from:
 
 ``event_id``
@@ -12,6 +12,8 @@ defaults, that say where it comes from:
     The ``X-Request-Id`` of the HTTP request behind it, or ``None``.
 ``actor``
     Who caused it: ``"anonymous"``, ``"user"``, ``"admin"``, ``"application"`` or ``"system"``.
+``actor_id``
+    The id of that user or admin, or ``None`` for everybody else.
 ``origin``
     The door it came through: ``"http"``, ``"cli"``, ``"function"`` or ``"extension"``.
 ``depth``
@@ -44,6 +46,7 @@ class UserLoginEvent:
     occurred_at: datetime = field(default_factory=_now)
     request_id: str | None = None
     actor: str = "system"
+    actor_id: UUID | None = None
     origin: str = "extension"
     depth: int = 0
 
@@ -58,6 +61,7 @@ class UserRegisterEvent:
     occurred_at: datetime = field(default_factory=_now)
     request_id: str | None = None
     actor: str = "system"
+    actor_id: UUID | None = None
     origin: str = "extension"
     depth: int = 0
 
@@ -74,6 +78,7 @@ class RecordCreateEvent:
     occurred_at: datetime = field(default_factory=_now)
     request_id: str | None = None
     actor: str = "system"
+    actor_id: UUID | None = None
     origin: str = "extension"
     depth: int = 0
 
@@ -91,6 +96,7 @@ class RecordUpdateEvent:
     occurred_at: datetime = field(default_factory=_now)
     request_id: str | None = None
     actor: str = "system"
+    actor_id: UUID | None = None
     origin: str = "extension"
     depth: int = 0
 
@@ -107,6 +113,7 @@ class RecordDeleteEvent:
     occurred_at: datetime = field(default_factory=_now)
     request_id: str | None = None
     actor: str = "system"
+    actor_id: UUID | None = None
     origin: str = "extension"
     depth: int = 0
 
@@ -122,6 +129,7 @@ class FunctionCallEvent:
     occurred_at: datetime = field(default_factory=_now)
     request_id: str | None = None
     actor: str = "system"
+    actor_id: UUID | None = None
     origin: str = "extension"
     depth: int = 0
 
@@ -144,5 +152,6 @@ class FunctionCompleteEvent:
     occurred_at: datetime = field(default_factory=_now)
     request_id: str | None = None
     actor: str = "system"
+    actor_id: UUID | None = None
     origin: str = "extension"
     depth: int = 0

@@ -46,6 +46,7 @@ def test_an_event_begins_with_the_fields_of_the_guide_and_the_rest_have_defaults
         "occurred_at",
         "request_id",
         "actor",
+        "actor_id",
         "origin",
         "depth",
     ]

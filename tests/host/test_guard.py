@@ -345,7 +345,13 @@ def test_an_event_tells_who_caused_it_and_through_which_door():
 
     with caused_by(actor=SYSTEM, origin="cli", request_id="r1"):
         facts = event_facts()
-    assert facts == {"request_id": "r1", "actor": "system", "origin": "cli", "depth": 0}
+    assert facts == {
+        "request_id": "r1",
+        "actor": "system",
+        "actor_id": None,
+        "origin": "cli",
+        "depth": 0,
+    }
     event = UserLoginEvent(uuid4(), "a@b.c", is_admin=False, **facts)
     assert event.origin == "cli"
 

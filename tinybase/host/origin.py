@@ -80,6 +80,7 @@ def event_facts() -> dict[str, Any]:
     return {
         "request_id": cause.request_id,
         "actor": cause.actor.kind.value,
+        "actor_id": cause.actor.user_id,
         "origin": cause.origin,
         "depth": len(cause.chain),
     }
