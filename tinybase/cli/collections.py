@@ -1,0 +1,98 @@
+"""``tinybase collections``: named sets of records."""
+
+from __future__ import annotations
+
+import click
+
+from tinybase.actors import SYSTEM
+from tinybase.api.collections import CollectionResponse
+from tinybase.cli import context
+from tinybase.cli.documents import read_object
+from tinybase.cli.output import confirm, details, emit_json, json_option, note, table, yes_option
+
+name_argument = click.argument("name")
+
+
+@click.group("collections")
+def command() -> None:
+    """List, show, create and delete collections."""
+
+
+@command.command("list")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """List all collections by name."""
+    with context.services() as services:
+        found, _ = services.collections.list(SYSTEM)
+    if as_json:
+        emit_json(CollectionResponse(many=True).dump(found))
+        return
+    rows = [
+        {
+            "name": collection.name,
+            "label": collection.label,
+            "fields": len(collection.compiled.specs),
+            "access": ", ".join(f"{what}: {who}" for what, who in collection.access.items()),
+        }
+        for collection in found
+    ]
+    columns = ["Name", "Label", "Fields", "Access"]
+    table(rows, columns, empty="There are none. Make one with tinybase collections create NAME.")
+
+
+@command.command("show")
+@name_argument
+@json_option
+def show(*, name: str, as_json: bool) -> None:
+    """Show one collection with its schema, options and access rules."""
+    with context.services() as services:
+        found = CollectionResponse().dump(services.collections.get(name))
+    if as_json:
+        emit_json(found)
+    else:
+        details(found)
+
+
+@command.command("create")
+@name_argument
+@click.option("--label", help="What people read. Default: the name.")
+@click.option("--schema", metavar="JSON", help="The fields, as in the REST API; - reads stdin.")
+@click.option("--options", metavar="JSON", help="Access rules and more, as in the REST API.")
+@json_option
+def create(
+    *, name: str, label: str | None, schema: str | None, options: str | None, as_json: bool
+) -> None:
+    """Make a collection.
+
+    Who may do what is decided by collections.default_access, unless --options states it.
+
+    \b
+    Examples:
+      tinybase collections create notes --schema '{"fields": [{"name": "text"}]}'
+      tinybase collections create posts --options '{"access": {"list": "public"}}'
+    """
+    with context.services() as services:
+        made = services.collections.create(
+            name,
+            label=label,
+            schema=None if schema is None else read_object(schema, services.config),
+            options=None if options is None else read_object(options, services.config),
+        )
+    if as_json:
+        emit_json(CollectionResponse().dump(made))
+    else:
+        note(f"Made the collection {made.name}.")
+
+
+@command.command("delete")
+@name_argument
+@yes_option
+def delete(*, name: str, yes: bool) -> None:
+    """Delete a collection with all its records."""
+    with context.services(load=True) as services:
+        collection = services.collections.get(name)
+        total = services.records.list(SYSTEM, collection, limit=1).total
+        if total:
+            confirm(f"Delete the collection {name} with its {total} records?", yes=yes)
+        services.collections.delete(name)
+    note(f"Deleted the collection {name}.")
