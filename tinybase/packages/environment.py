@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import cached_property
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
@@ -155,14 +156,17 @@ class HostPackages:
 
     def owner_of(self, package: str) -> str | None:
         """Return which package of the host provides an import name."""
+        return self._owners.get(package)
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        owners: dict[str, str] = {}
         for name, found in self._found.items():
-            if any(_top_level(file.parts[0]) == package for file in found.files or ()):
-                return name
-        return None
-
-
-def _top_level(first_part: str) -> str:
-    return first_part.partition(".")[0]
+            for file in found.files or ():
+                first = file.parts[0]
+                if len(file.parts) > 1 or first.endswith((".py", ".so", ".pyd")):
+                    owners.setdefault(first.partition(".")[0], name)
+        return owners
 
 
 def _is_version(text: str | None) -> bool:

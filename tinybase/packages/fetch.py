@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from packaging.version import InvalidVersion, Version
 
@@ -115,7 +114,7 @@ def _choose(source: GitSource, refs: Mapping[str, str]) -> _Target:
         if tag is not None:
             return _target(refs, f"refs/tags/{tag}", tag)
         if "HEAD" not in refs:
-            _not_found(f"{source.address} is empty. Push a commit to it")
+            raise _not_found(f"{source.address} is empty. Push a commit to it")
         branch = refs.get("HEAD -> ", "refs/heads/HEAD").removeprefix("refs/heads/")
         return _target(refs, "HEAD", branch)
     for prefix in ("refs/tags/", "refs/heads/"):
@@ -123,7 +122,7 @@ def _choose(source: GitSource, refs: Mapping[str, str]) -> _Target:
             return _target(refs, f"{prefix}{source.ref}", source.ref)
     if _COMMIT.fullmatch(source.ref):
         return _Target(source.ref, source.ref, source.ref)
-    _not_found(
+    raise _not_found(
         f"{source.address} has no tag or branch {source.ref}. "
         f"{_suggestion(source.ref, refs)}Give a tag, a branch or the full commit"
     )
@@ -139,8 +138,8 @@ def _suggestion(ref: str, refs: Mapping[str, str]) -> str:
     return f"Did you mean {near[0]}? " if near else ""
 
 
-def _not_found(reason: str) -> NoReturn:
-    raise BadRequest(f"{reason}.", code="source_not_found")
+def _not_found(reason: str) -> BadRequest:
+    return BadRequest(f"{reason}.", code="source_not_found")
 
 
 def _subfolder(source: GitSource, folder: Path) -> Path:
@@ -148,7 +147,7 @@ def _subfolder(source: GitSource, folder: Path) -> Path:
         return folder
     found = folder / source.subdirectory
     if not found.is_dir():
-        _not_found(f"{source.address} has no folder {source.subdirectory} at that ref")
+        raise _not_found(f"{source.address} has no folder {source.subdirectory} at that ref")
     return found
 
 
@@ -265,6 +264,5 @@ def _git_environment(
         "GIT_ASKPASS": "true",
         "GIT_ALLOW_PROTOCOL": ":".join(protocols),
         "GIT_LFS_SKIP_SMUDGE": "1",
-        "GIT_SSH_COMMAND": f"{found.get('GIT_SSH_COMMAND', 'ssh')} -oBatchMode=yes",
         "LC_ALL": "C",
     }

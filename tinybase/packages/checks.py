@@ -1,0 +1,92 @@
+"""What must be true of an extension before it can join the others."""
+
+from __future__ import annotations
+
+from packaging.requirements import Requirement
+
+from tinybase.errors import Conflict
+from tinybase.host.loading import EntryPoint
+from tinybase.packages import manifest
+from tinybase.packages.closure import applies
+from tinybase.packages.environment import HostPackages
+from tinybase.packages.lock import Lock
+from tinybase.packages.wheels import WheelFacts
+
+
+def check_is_new(name: str, lock: Lock, host: HostPackages) -> None:
+    """Refuse an extension that is already there.
+
+    :raises Conflict: ``extension_exists``, with what to do instead.
+    """
+    if name in lock.extensions:
+        raise Conflict(
+            f"{name} {lock.extensions[name].version} is already installed. To install another "
+            f"release, run tinybase extensions uninstall {name} first.",
+            code="extension_exists",
+        )
+    if version := host.version(name):
+        raise Conflict(
+            f"{name} {version} is already installed in the environment of TinyBase. "
+            f"Run pip uninstall {name} first.",
+            code="extension_exists",
+        )
+
+
+def check_fits_host(name: str, requirements: tuple[str, ...], host: HostPackages) -> None:
+    """Refuse an extension that needs another version of what the host provides.
+
+    :raises Conflict: ``dependency_conflict``, naming every package and both versions.
+    """
+    conflicts = []
+    for requirement in map(Requirement, requirements):
+        version = host.version(requirement.name)
+        if version is None or not applies(requirement):
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            conflicts.append((requirement, version))
+    if conflicts:
+        told = " and ".join(
+            f"it needs {requirement.name}{requirement.specifier}, and this TinyBase runs with "
+            f"{requirement.name} {version}, which no extension may change"
+            for requirement, version in conflicts
+        )
+        raise Conflict(
+            f"{name} does not fit: {told}. Install a release of {name} that fits.",
+            code="dependency_conflict",
+            conflicts=[f"{item.name}{item.specifier} ({version})" for item, version in conflicts],
+        )
+
+
+def check_wheel(
+    name: str, wheel: WheelFacts, host: HostPackages, others: dict[str, WheelFacts]
+) -> None:
+    """Refuse a wheel that is no extension, or whose packages belong to somebody else.
+
+    :param others: the wheels of everything else that will be installed, by name.
+    :raises Conflict: ``extension_load_failed``, with what its author has to change.
+    """
+    if not wheel.entry_points:
+        raise _unusable(
+            f"{name} is no extension of TinyBase: it declares no entry point in the group "
+            "tinybase.extensions. Its author has to add one, for example "
+            f'[project.entry-points."tinybase.extensions"] {name} = "{name.replace("-", "_")}".'
+        )
+    packages = {EntryPoint.parse(value).package for value in wheel.entry_points.values()}
+    for package in sorted(wheel.packages | packages):
+        if fault := manifest.import_name_fault(package):
+            raise _unusable(f"{name} cannot be installed: its package {fault}.")
+        if owner := host.owner_of(package):
+            raise _unusable(
+                f"{name} cannot be installed: its package {package} is reserved, because "
+                f"{owner} already provides it. Its author has to choose another name."
+            )
+    for other, facts in others.items():
+        if shared := wheel.packages & facts.packages:
+            raise _unusable(
+                f"{name} cannot be installed: {other} also provides the package "
+                f"{min(shared)}. Uninstall one of the two."
+            )
+
+
+def _unusable(reason: str) -> Conflict:
+    return Conflict(reason, code="extension_load_failed", status_reason=reason)

@@ -1,0 +1,365 @@
+"""Installing, removing and switching extensions: the one service for API and command line."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+from sqlalchemy import Connection, delete, insert, select, update
+from uuid_utils.compat import uuid7
+
+from tinybase.config import Config
+from tinybase.db import Database, utcnow
+from tinybase.db.models import Extension
+from tinybase.errors import Conflict, NotFound, TinyBaseError
+from tinybase.host import ExtensionState, Host
+from tinybase.host.desired import Wish, bump
+from tinybase.host.discovery import current_generation
+from tinybase.packages import addresses
+from tinybase.packages.closure import applies
+from tinybase.packages.generations import Generations
+from tinybase.packages.lock import FILE_NAME, Lock
+from tinybase.packages.plan import Plan
+from tinybase.packages.store import WheelStore
+from tinybase.packages.verify import Verifier, remedy
+from tinybase.packages.views import InstalledExtension, Row, view
+from tinybase.packages.wheels import read_wheel
+from tinybase.packages.workshop import Workshop
+
+_table = Extension.__table__
+
+Confirm = Callable[[Plan], object]
+Progress = Callable[[str], object]
+
+
+def _agree(_: object) -> None:
+    """Do not ask, and do not tell."""
+
+
+class Extensions:
+    """The extensions of one instance.
+
+    Every change is one pipeline: a complete new set is built beside the one in force,
+    tried out in a process of its own, and put in force by one atomic step.
+    """
+
+    def __init__(self, config: Config, database: Database, host: Host) -> None:
+        self._config = config
+        self._database = database
+        self._host = host
+        self._generations = Generations(config.instance)
+        self._store = WheelStore(self._generations.folder / "wheels")
+        self._verifier = Verifier(config)
+
+    # --- what is there ---------------------------------------------------------------
+
+    def list(self) -> Sequence[InstalledExtension]:
+        """Return every extension, by name.
+
+        Where this process has not loaded them, they are tried out in another one; nothing
+        of theirs is imported here.
+        """
+        self._recover_if_idle()
+        rows, lock = self._rows(), self._lock()
+        return [
+            view(state, rows.get(state.name), lock, self._generations.number())
+            for state in self._states()
+        ]
+
+    def get(self, name: str) -> InstalledExtension:
+        """Return one extension, by any spelling of its name.
+
+        :raises NotFound: if it is neither installed nor wished for.
+        """
+        canonical = canonicalize_name(name)
+        for extension in self.list():
+            if extension.name == canonical:
+                return extension
+        raise _not_found(name)
+
+    def names(self) -> Sequence[str]:
+        """Return the names of what was installed here; cheap, for completion."""
+        return sorted(self._lock().extensions)
+
+    # --- changing it -----------------------------------------------------------------
+
+    def plan(self, address: str, *, ref: str | None = None, editable: bool = False) -> Plan:
+        """Return what :meth:`install` would do; nothing is changed, no foreign code runs."""
+        source = addresses.parse(address, ref=ref, editable=editable)
+        with self._workshop(self._lock()) as workshop:
+            return workshop.plan(workshop.obtain(source))
+
+    def install(
+        self,
+        address: str,
+        *,
+        ref: str | None = None,
+        editable: bool = False,
+        confirm: Confirm = _agree,
+        progress: Progress = _agree,
+    ) -> InstalledExtension:
+        """Install an extension; when this raises, everything is as it was before.
+
+        :param confirm: is shown the plan before any code of the extension runs, and raises
+            to stop.
+        :param progress: is told, in a few words, what is being done.
+        :raises BadRequest: ``invalid_source``, ``source_not_found``.
+        :raises Conflict: ``extension_exists``, ``dependency_conflict``,
+            ``extension_load_failed``, ``install_in_progress``.
+        :raises Invalid: ``manifest_invalid``.
+        :raises Unavailable: ``source_unavailable``.
+        """
+        source = addresses.parse(address, ref=ref, editable=editable)
+        with self._alone(f"extensions install {source}"), self._workshop(self._lock()) as workshop:
+            progress(f"Fetching {source}")
+            candidate = workshop.obtain(source)
+            progress("Finding what it needs")
+            plan = workshop.plan(candidate)
+            confirm(plan)
+            progress("Getting the packages")
+            before = self._lock()
+            lock = workshop.complete(candidate)
+            (name,) = lock.extensions.keys() - before.extensions.keys()
+            progress("Trying it out")
+            self._put_in_force(lock, workshop, added=name)
+        self._host.refresh()
+        return self.get(name)
+
+    def uninstall(self, name: str, *, purge: bool = False) -> None:  # noqa: ARG002 - see below
+        """Remove an extension and what only it needed.
+
+        :param purge: also drop the data that TinyBase keeps for it. Records in collections
+            are the operator's and always stay, so today there is nothing more to drop.
+        :raises NotFound: if there is no such extension.
+        :raises Conflict: ``not_managed``, when pip installed it; ``conflict``, when another
+            extension needs it; ``install_in_progress``.
+        """
+        canonical = canonicalize_name(name)
+        with self._alone(f"extensions uninstall {canonical}"):
+            lock = self._lock()
+            if canonical not in lock.extensions:
+                self._forget_missing(name)
+                return
+            self._refuse_if_needed(canonical, lock)
+            with self._workshop(lock) as workshop:
+                self._put_in_force(lock.without(canonical), workshop, removed=canonical)
+        self._host.refresh()
+
+    def set_enabled(self, name: str, enabled: bool) -> InstalledExtension:  # noqa: FBT001
+        """Switch an extension on or off, here and in every running worker.
+
+        :raises NotFound: if it is neither installed nor wished for.
+        :raises Conflict: ``extension_load_failed``; it is then as it was before.
+        """
+        if self._host.is_loaded:
+            self._host.set_enabled(name, enabled)
+            return self.get(name)
+        before = self.get(name)
+        if enabled:
+            self._check_loads(before)
+        self._host.desired.set_enabled(before.name, is_enabled=enabled)
+        return self.get(name)
+
+    def recover(self) -> None:
+        """Bring to an end what a process that died was doing; cheap when there is nothing.
+
+        :raises Conflict: ``install_in_progress``, when it did not die but is busy.
+        """
+        if self._generations.unfinished() is not None:
+            with self._alone("recovery"):
+                pass
+
+    # --- how -------------------------------------------------------------------------
+
+    def _lock(self) -> Lock:
+        """Return what is installed; the copy in the generation is the truth about it."""
+        current = self._generations.current()
+        return Lock.read(current / FILE_NAME) if current else Lock()
+
+    @contextmanager
+    def _alone(self, purpose: str) -> Iterator[None]:
+        """Keep others out while the block changes the set, and clean up after the dead."""
+        with self._generations.locked(purpose):
+            self._finish_or_discard()
+            yield
+
+    @contextmanager
+    def _workshop(self, lock: Lock) -> Iterator[Workshop]:
+        with tempfile.TemporaryDirectory(prefix="tinybase-") as folder:
+            yield Workshop(Path(folder), self._config, lock, self._store)
+
+    def _put_in_force(
+        self,
+        lock: Lock,
+        workshop: Workshop,
+        *,
+        added: str | None = None,
+        removed: str | None = None,
+    ) -> None:
+        """Build the set that a lock describes, try it out and switch to it.
+
+        The switch happens inside the transaction that notes it: if the database cannot be
+        written, nothing is switched; if this process dies in between, ``pending`` says
+        what is left to do.
+        """
+        wheels = lock.wheels()
+        with self._generations.building({"added": added, "removed": removed}) as folder:
+            if wheels:
+                workshop.pip.install(
+                    {name: (wheel.version, wheel.sha256) for name, wheel in wheels.items()},
+                    links=workshop.links(wheels.values()),
+                    target=folder,
+                )
+            lock.write(folder / FILE_NAME)
+            if added is not None:
+                self._verify(folder, lock, added)
+            with self._database.write() as work:
+                _record(work.connection, added, removed)
+                self._generations.switch(folder)
+        self._tidy(lock)
+
+    def _tidy(self, lock: Lock) -> None:
+        """Do what comes after the switch and may as well be done later."""
+        lock.write(self._config.instance / FILE_NAME)
+        self._generations.finish()
+        kept = [Lock.read(folder / FILE_NAME) for folder in self._generations.kept()]
+        self._store.keep_only(wheel for item in kept for wheel in item.wheels().values())
+
+    def _finish_or_discard(self) -> None:
+        """Complete the change that a dead process had made, or remove what it had begun."""
+        unfinished = self._generations.unfinished()
+        if unfinished is None:
+            return
+        folder, note = unfinished
+        if self._generations.current() != folder.resolve():
+            self._generations.discard(folder)
+            return
+        with self._database.write() as work:
+            _record(work.connection, note.get("added"), note.get("removed"))
+        self._tidy(self._lock())
+
+    def _recover_if_idle(self) -> None:
+        try:
+            self.recover()
+        except (Conflict, OSError):
+            # Somebody is at it, or this process may only read: then what is in force holds.
+            return
+
+    def _verify(self, generation: Path, lock: Lock, name: str) -> None:
+        """Refuse a set in which the new extension, or one that worked before, does not load.
+
+        :raises Conflict: ``extension_load_failed``.
+        """
+        wishes = self._host.desired.read()
+        expected = len(lock.extensions)
+        others = {key: wish for key, wish in wishes.items() if key != name}
+        after = self._verifier.probe(generation, others, expected=expected)
+        state = after.get(name)
+        if state is None or state.status != "enabled":
+            reason = state.reason if state else "it is not found after it was installed"
+            told = remedy(
+                reason or "", state.package if state else "", lock.extensions[name].layout
+            )
+            raise _does_not_load(f"{name} does not load: {told}.", told)
+        broken = [
+            item
+            for key, item in after.items()
+            if key in lock.extensions and item.status == "failed"
+        ]
+        if broken:
+            before = self._verifier.probe(self._generations.current(), others, expected=expected)
+            for item in broken:
+                if before[item.name].status == "enabled":
+                    raise _does_not_load(
+                        f"{item.name} does not load together with {name}: {item.reason}. "
+                        "Uninstall one of the two.",
+                        item.reason or "",
+                    )
+
+    def _check_loads(self, extension: InstalledExtension) -> None:
+        wishes = self._host.desired.read() | {extension.name: Wish()}
+        state = self._probe(wishes)[extension.name]
+        if state.status != "enabled":
+            raise _does_not_load(
+                f"Extension '{state.name}' cannot be enabled: {state.reason}", state.reason or ""
+            )
+
+    def _states(self) -> Sequence[ExtensionState]:
+        if self._host.is_loaded:
+            return self._host.extensions()
+        wishes = self._host.desired.read()
+        states = self._probe(wishes)
+        return [_with_last_seen(states[name], wishes.get(name)) for name in sorted(states)]
+
+    def _probe(self, wishes: dict[str, Wish]) -> dict[str, ExtensionState]:
+        generation = current_generation(self._config.instance)
+        return self._verifier.probe(generation, wishes, expected=len(self._lock().extensions))
+
+    def _rows(self) -> dict[str, Row]:
+        columns = (_table.c.id, _table.c.name, _table.c.created_at, _table.c.updated_at)
+        with self._database.connect() as connection:
+            return {row.name: Row(*row) for row in connection.execute(select(*columns))}
+
+    def _forget_missing(self, name: str) -> None:
+        """Forget an extension that is wished for but not installed."""
+        extension = self.get(name)
+        if extension.status != "missing":
+            raise Conflict(
+                f"{extension.name} was installed with pip, not by tinybase extensions. Run pip "
+                f"uninstall {extension.name}, or tinybase extensions disable {extension.name}.",
+                code="not_managed",
+            )
+        self._host.desired.forget(extension.name)
+
+    def _refuse_if_needed(self, name: str, lock: Lock) -> None:
+        for other, item in lock.extensions.items():
+            requirements = read_wheel(self._store.path(item.wheel)).requirements
+            if other != name and any(
+                canonicalize_name(requirement.name) == name and applies(requirement)
+                for requirement in requirements
+            ):
+                raise Conflict(f"{other} needs {name}. Uninstall {other} first.")
+
+
+def _record(connection: Connection, added: str | None, removed: str | None) -> None:
+    """Note in the database that an extension came or went, and tell all workers."""
+    now = utcnow()
+    if removed is not None:
+        connection.execute(delete(_table).where(_table.c.name == removed))
+    if added is not None:
+        changed = connection.execute(
+            update(_table)
+            .where(_table.c.name == added)
+            .values(status="enabled", status_reason=None, updated_at=now)
+        )
+        if not changed.rowcount:
+            connection.execute(
+                insert(_table).values(
+                    id=uuid7(),
+                    name=added,
+                    is_enabled=True,
+                    status="enabled",
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+    bump(connection)
+
+
+def _with_last_seen(state: ExtensionState, wish: Wish | None) -> ExtensionState:
+    """Add what a worker noticed after loading, such as a failed ``on_startup``."""
+    if state.status != "enabled" or wish is None or wish.status != "enabled":
+        return state
+    return replace(state, reason=wish.status_reason)
+
+
+def _does_not_load(detail: str, reason: str) -> TinyBaseError:
+    return Conflict(detail, code="extension_load_failed", status_reason=reason)
+
+
+def _not_found(name: str) -> NotFound:
+    return NotFound(f"Extension '{name}' not found. See tinybase extensions list.")

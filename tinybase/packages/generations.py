@@ -1,0 +1,161 @@
+"""The folders that hold what the installed extensions brought.
+
+``extensions/generations/NNN`` is one complete set, and ``extensions/current`` a link to
+the one in force. A new set is built beside the others; one atomic replacement of the link
+puts it in force, so a process that dies at any point leaves the set before or the set
+after. ``extensions/pending`` names a set while it is being built.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tinybase.errors import Conflict
+
+KEEP = 3
+"""How many sets are kept, the one in force included."""
+
+
+class Generations:
+    """The generations of one instance."""
+
+    def __init__(self, instance: Path) -> None:
+        self.folder = instance / "extensions"
+        self._sets = self.folder / "generations"
+        self._link = self.folder / "current"
+        self._pending = self.folder / "pending"
+        self._lock = self.folder / "lock"
+
+    def current(self) -> Path | None:
+        """Return the set in force, or ``None`` before anything was installed."""
+        return self._link.resolve() if self._link.exists() else None
+
+    def number(self) -> int | None:
+        """Return the number of the set in force."""
+        current = self.current()
+        return int(current.name) if current is not None and current.name.isdigit() else None
+
+    def kept(self) -> list[Path]:
+        """Return all sets, the oldest first."""
+        if not self._sets.is_dir():
+            return []
+        return sorted(
+            (path for path in self._sets.iterdir() if path.name.isdigit()),
+            key=lambda path: int(path.name),
+        )
+
+    @contextmanager
+    def locked(self, purpose: str) -> Iterator[None]:
+        """Keep every other process from changing the set while the block runs.
+
+        :raises Conflict: ``install_in_progress``, saying who is at it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._lock.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise Conflict(
+                    f"The extensions are being changed by {holder}. Wait until it is done.",
+                    code="install_in_progress",
+                ) from error
+            file.seek(0)
+            file.truncate()
+            file.write(f"process {os.getpid()} ({purpose})")
+            file.flush()
+            try:
+                yield
+            finally:
+                file.seek(0)
+                file.truncate()
+
+    @contextmanager
+    def building(self, note: Mapping[str, Any]) -> Iterator[Path]:
+        """Make an empty folder for a new set; it is removed when the block raises.
+
+        :param note: what :meth:`unfinished` returns should this process die.
+        """
+        number = max((int(path.name) for path in self.kept()), default=0) + 1
+        folder = self._sets / f"{number:03}"
+        self._sets.mkdir(parents=True, exist_ok=True)
+        write_durably(self._pending, json.dumps({"generation": folder.name, **note}))
+        try:
+            folder.mkdir()
+            yield folder
+        except BaseException:
+            if self.current() != folder.resolve():
+                self.discard(folder)
+            raise
+
+    def switch(self, folder: Path) -> None:
+        """Put a set in force, all of it or nothing, also when the power fails."""
+        _sync_tree(folder)
+        _sync(self._sets)
+        new = self.folder / f"current.{os.getpid()}"
+        new.unlink(missing_ok=True)
+        new.symlink_to(folder.relative_to(self.folder))
+        new.replace(self._link)
+        _sync(self.folder)
+
+    def unfinished(self) -> tuple[Path, dict[str, Any]] | None:
+        """Return the set that a process did not live to finish, with its note."""
+        try:
+            note = json.loads(self._pending.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError:  # the process died while it wrote the note
+            note = {"generation": "000"}
+        return self._sets / note.pop("generation"), note
+
+    def finish(self) -> None:
+        """Forget that a set was being built, and remove those that are too old."""
+        self._pending.unlink(missing_ok=True)
+        current = self.current()
+        older = [path for path in self.kept() if path.resolve() != current]
+        for path in older[: max(0, len(older) - (KEEP - 1))]:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def discard(self, folder: Path) -> None:
+        """Remove a set that was not finished."""
+        shutil.rmtree(folder, ignore_errors=True)
+        self._pending.unlink(missing_ok=True)
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Replace a file by one with this text, atomically, also when the power fails."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _sync_tree(folder: Path) -> None:
+    for inner, _, files in os.walk(folder):
+        for name in files:
+            path = Path(inner, name)
+            if not path.is_symlink():
+                _sync(path)
+        _sync(Path(inner))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

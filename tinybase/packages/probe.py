@@ -1,0 +1,62 @@
+"""The process in which extensions are tried out: ``python -m tinybase.packages.probe``.
+
+It loads extensions exactly as a worker does, but runs none of their lifecycle hooks, and
+writes what became of them to a file. Whatever an extension does to it, it is only this
+process that it does it to.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pkgutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tinybase import config as configuration
+from tinybase.host.building import SnapshotBuilder
+from tinybase.host.desired import Wish
+from tinybase.host.discovery import SearchPath, find_candidates
+from tinybase.host.guard import Surroundings
+from tinybase.host.marker import LoadingMarker
+from tinybase.host.snapshot import ExtensionState
+
+_FUNCTION_TABLE = "tinybase.functions.table:FunctionTable"
+"""What a worker checks functions with. It is named, not imported, because it is of another
+room of the same floor; here, as in a worker, the whole application is put together."""
+
+
+def probe(order: dict[str, Any]) -> list[ExtensionState]:
+    """Load what is wanted of a generation and say what became of each extension."""
+    search_path = SearchPath()
+    generation = order["generation"]
+    search_path.follow(Path(generation).resolve() if generation else None)
+    builder = SnapshotBuilder(
+        configuration.load(order["instance"]),
+        Surroundings(),
+        LoadingMarker(Path(order["markers"])),
+        pkgutil.resolve_name(_FUNCTION_TABLE),
+    )
+    wishes = {name: Wish(*wish) for name, wish in order["wishes"].items()}
+    snapshot = builder.build(find_candidates(search_path.generation), wishes)
+    return [snapshot.states[name] for name in sorted(snapshot.states)]
+
+
+def main() -> None:
+    """Do what the one argument, a JSON document, says; end without any clean-up."""
+    order = json.loads(sys.argv[1])
+    logging.disable()
+    states = [asdict(state) for state in probe(order)]
+    answer = Path(order["answer"])
+    unfinished = answer.with_suffix(".new")
+    unfinished.write_text(json.dumps(states), "utf-8")
+    unfinished.replace(answer)
+    # A thread of an extension, or an import that hangs, must not keep the process.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Trying out a generation in a process of its own before it is put in force."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tinybase.config import Config
+from tinybase.errors import Conflict
+from tinybase.host.desired import Wish
+from tinybase.host.marker import LoadingMarker
+from tinybase.host.snapshot import ExtensionState
+from tinybase.packages.process import Finished, Overdue, run
+
+_START_SECONDS = 30
+
+_DISTRIBUTIONS: Mapping[str, str] = {
+    # Import names that differ from the name of the package that brings them.
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "Crypto": "pycryptodome",
+    "dateutil": "python-dateutil",
+    "docx": "python-docx",
+    "dotenv": "python-dotenv",
+    "fitz": "PyMuPDF",
+    "jose": "python-jose",
+    "jwt": "PyJWT",
+    "magic": "python-magic",
+    "MySQLdb": "mysqlclient",
+    "PIL": "pillow",
+    "serial": "pyserial",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "slugify": "python-slugify",
+    "yaml": "PyYAML",
+    "zmq": "pyzmq",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Death:
+    """The probe did not live to answer; ``culprits`` are what it was importing."""
+
+    culprits: tuple[str, ...]
+    reason: str
+
+
+class Verifier:
+    """Imports and registers extensions in a child process, with a deadline."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str] = os.environ) -> None:
+        self._config = config
+        # All of it: extensions are configured through the environment of the operator.
+        self._environ = environ
+
+    def probe(
+        self, generation: Path | None, wishes: Mapping[str, Wish], *, expected: int = 1
+    ) -> dict[str, ExtensionState]:
+        """Return what becomes of each extension, by name, when a worker loads this set.
+
+        :param expected: how many extensions there are, which decides how long it may take.
+        :raises Conflict: ``extension_load_failed``, when nothing can be found out.
+        """
+        killers: dict[str, str] = {}
+        while True:
+            off = {name: Wish(is_enabled=False) for name in killers}
+            answer = self._once(generation, {**wishes, **off}, expected)
+            if not isinstance(answer, _Death):
+                dead = {
+                    name: replace(answer[name], status="failed", reason=reason)
+                    for name, reason in killers.items()
+                    if name in answer
+                }
+                return answer | dead
+            new = set(answer.culprits) - killers.keys()
+            if not new:
+                raise Conflict(
+                    f"The extensions cannot be checked: {answer.reason}.",
+                    code="extension_load_failed",
+                    status_reason=answer.reason,
+                )
+            killers |= dict.fromkeys(new, f"importing it {answer.reason}")
+
+    def _once(
+        self, generation: Path | None, wishes: Mapping[str, Wish], expected: int
+    ) -> dict[str, ExtensionState] | _Death:
+        with tempfile.TemporaryDirectory(prefix="tinybase-probe-") as name:
+            answer = Path(name, "answer.json")
+            order = {
+                "instance": str(self._config.instance),
+                "generation": str(generation) if generation else None,
+                "wishes": {
+                    key: (wish.is_enabled, wish.quarantine_reason) for key, wish in wishes.items()
+                },
+                "markers": name,
+                "answer": str(answer),
+            }
+            seconds = self._config.extensions.import_timeout_seconds
+            try:
+                finished: Finished | None = run(
+                    [sys.executable, "-P", "-m", "tinybase.packages.probe", json.dumps(order)],
+                    environ=self._environ,
+                    cwd=self._config.instance,
+                    timeout=_START_SECONDS + seconds * max(expected, 1),
+                )
+            except Overdue:
+                finished = None
+            if answer.exists():
+                return {item["name"]: _state(item) for item in json.loads(answer.read_text())}
+            culprits = LoadingMarker(Path(name)).collect_dead()
+            return _Death(tuple(culprits), _cause_of_death(finished, seconds))
+
+
+def remedy(reason: str, package: str, layout: str) -> str:
+    """Add what to do to the reason why an extension does not load.
+
+    An import that nobody declared is the fault that authors make most.
+    """
+    missing = re.match(r"ModuleNotFoundError: No module named '([\w.]+)'", reason)
+    if missing is None:
+        return reason.rstrip(".")
+    module = missing[1]
+    top = module.partition(".")[0]
+    if top == package:
+        return f"{reason}. The repository lacks {module.replace('.', '/')}.py; add it"
+    wanted = _DISTRIBUTIONS.get(top, top)
+    if layout == "flat":
+        where = f'add {wanted} = "*" under [extension.dependencies] in its extension.toml'
+    else:
+        where = f'add "{wanted}" to the dependencies of the package'
+    return f"it imports {top}, which it does not declare ({reason}); {where}"
+
+
+def _state(item: Mapping[str, Any]) -> ExtensionState:
+    lists = {"hooks": tuple(item["hooks"]), "functions": tuple(item["functions"])}
+    return ExtensionState(**{**item, **lists})
+
+
+def _cause_of_death(finished: Finished | None, seconds: int) -> str:
+    if finished is None:
+        return f"took longer than {seconds} s and could not be stopped"
+    if finished.returncode < 0:
+        return f"crashed the process (signal {-finished.returncode})"
+    last = (finished.stderr.strip().splitlines() or ["no message"])[-1]
+    return f"ended the process with exit code {finished.returncode} ({last})"

@@ -1,0 +1,266 @@
+"""Preparing a change of the installed set in a temporary folder."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tinybase._version import __version__
+from tinybase.config import Config
+from tinybase.db import format_time, utcnow
+from tinybase.errors import Conflict, TinyBaseError
+from tinybase.packages import candidates
+from tinybase.packages.addresses import IndexSource, Source
+from tinybase.packages.candidates import Candidate
+from tinybase.packages.checks import check_fits_host, check_is_new, check_wheel
+from tinybase.packages.closure import needed_by
+from tinybase.packages.environment import HostPackages
+from tinybase.packages.lock import Lock, LockedExtension, LockedWheel
+from tinybase.packages.pip import Pip, Resolved
+from tinybase.packages.plan import Plan, PlannedPackage
+from tinybase.packages.store import WheelStore
+from tinybase.packages.wheels import WheelFacts, read_wheel, sha256
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolution:
+    """Packages that fit together, and the folder with the wheels that are there already."""
+
+    links: Path
+    packages: list[Resolved]
+
+
+class Workshop:
+    """One change: what is there, what shall be added, and the folder for the work.
+
+    :param lock: what is installed.
+    :param store: where the wheels of what is installed are, and where new ones go.
+    """
+
+    def __init__(self, folder: Path, config: Config, lock: Lock, store: WheelStore) -> None:
+        self._folder = folder
+        self._config = config
+        self._lock = lock
+        self._store = store
+        self._host = HostPackages(config.instance)
+        self._foreseen: _Resolution | None = None
+        self.pip = Pip(self._new_folder("pip"))
+
+    def obtain(self, source: Source) -> Candidate:
+        """Bring an extension here and check what can be checked without running it."""
+        folder = self._new_folder("candidate")
+        candidate = candidates.obtain(
+            source, folder, protocols=self._config.extensions.git_protocols
+        )
+        self._check(candidate)
+        return candidate
+
+    def plan(self, candidate: Candidate) -> Plan:
+        """Find out what installing it would add; no foreign code runs."""
+        added = self._foresee(candidate)
+        known, source = candidate.known, candidate.source
+        if added and isinstance(source, IndexSource):
+            (own,) = (item for item in added if item.name == source.name)
+            known = replace(
+                known, version=own.version, description=own.description, author=own.author
+            )
+        return Plan(
+            name=known.name,
+            version=known.version,
+            description=known.description,
+            author=known.author,
+            license=known.license,
+            source=source.kind,
+            address=source.address,
+            subdirectory=source.subdirectory,
+            ref=candidate.ref,
+            commit=candidate.commit,
+            layout=candidate.layout,
+            editable=candidate.is_editable,
+            runs_build_code=candidate.runs_build_code or added is None,
+            packages=_planned(added, known.name),
+        )
+
+    def complete(self, candidate: Candidate) -> Lock:
+        """Get everything that the extension needs and return the lock with it.
+
+        Wheels that are not there yet are built, which may run foreign code.
+        """
+        found = self._foreseen
+        if found is None:
+            candidate = candidates.build(candidate, self.pip, self._folder)
+            self._check(candidate)
+            links = self._links(candidate)
+            found = _Resolution(links, self._resolve(candidate, links, only_wheels=False))
+        self.pip.wheels([item for item in found.packages if item.local is None], found.links)
+        return self._locked(candidate, found)
+
+    def links(self, wheels: Iterable[LockedWheel]) -> Path:
+        """Return a folder with some wheels of the store."""
+        folder = self._new_folder("links")
+        for wheel in wheels:
+            self._store.link(wheel, folder)
+        return folder
+
+    def _new_folder(self, name: str) -> Path:
+        taken = sum(path.name.startswith(name) for path in self._folder.iterdir())
+        folder = self._folder / f"{name}-{taken}"
+        folder.mkdir()
+        return folder
+
+    def _check(self, candidate: Candidate) -> None:
+        known = candidate.known
+        if known.name:
+            check_is_new(known.name, self._lock, self._host)
+        if known.name and known.requirements is not None:
+            check_fits_host(known.name, known.requirements, self._host)
+        if candidate.wheel is not None:
+            check_wheel(known.name, read_wheel(candidate.wheel), self._host, self._installed())
+
+    def _installed(self) -> dict[str, WheelFacts]:
+        return {
+            name: read_wheel(self._store.path(wheel)) for name, wheel in self._lock.wheels().items()
+        }
+
+    def _foresee(self, candidate: Candidate) -> list[Resolved] | None:
+        """Resolve without building anything; ``None`` when only a build can tell."""
+        links = self._links(candidate)
+        if candidate.layout == candidates.PYPROJECT and not candidates.stand_in(candidate, links):
+            return None
+        try:
+            resolved = self._resolve(candidate, links, only_wheels=True)
+        except Conflict as error:
+            # What is missing as a wheel may be there as something to build.
+            if error.members.get("missing"):
+                return None
+            raise
+        if candidate.layout != candidates.PYPROJECT:
+            self._foreseen = _Resolution(links, resolved)
+        return resolved
+
+    def _links(self, candidate: Candidate) -> Path:
+        """Return a folder with the wheels of everything installed, and the new one."""
+        folder = self.links(self._lock.wheels().values())
+        if candidate.wheel is not None:
+            (folder / candidate.wheel.name).hardlink_to(candidate.wheel)
+        return folder
+
+    def _root(self, candidate: Candidate) -> str:
+        if isinstance(candidate.source, IndexSource):
+            return candidate.source.address
+        return f"{candidate.known.name}=={candidate.known.version}"
+
+    def _roots(self) -> list[str]:
+        return [f"{name}=={item.version}" for name, item in self._lock.extensions.items()]
+
+    def _resolve(self, candidate: Candidate, links: Path, *, only_wheels: bool) -> list[Resolved]:
+        """Resolve with as little change as possible, and without a network if that works."""
+        roots = [self._root(candidate), *self._roots()]
+        fixed = self._host.constraints()
+        pinned = {name: wheel.version for name, wheel in self._lock.packages.items()}
+        if self._is_all_here(candidate):
+            try:
+                return self.pip.resolve(
+                    roots, links=links, constraints=fixed | pinned, alone=True, only_wheels=True
+                )
+            except TinyBaseError:
+                # Something further down is missing. The index decides.
+                pass
+        try:
+            return self.pip.resolve(
+                roots,
+                links=links,
+                constraints=fixed | pinned,
+                alone=False,
+                only_wheels=only_wheels,
+            )
+        except Conflict:
+            if not pinned:
+                raise
+        return self.pip.resolve(
+            roots, links=links, constraints=fixed, alone=False, only_wheels=only_wheels
+        )
+
+    def _is_all_here(self, candidate: Candidate) -> bool:
+        """Say whether everything that it names itself is in the host or already installed."""
+        known = candidate.known
+        if known.requirements is None:
+            return False
+        names = {canonicalize_name(Requirement(text).name) for text in known.requirements}
+        return all(name in self._host or name in self._lock.wheels() for name in names)
+
+    def _locked(self, candidate: Candidate, found: _Resolution) -> Lock:
+        """Put the new set down, and its wheels into the store."""
+        wanted = {item.name: item.version for item in found.packages}
+        files = {
+            facts.name: (path, facts)
+            for path, facts in _wheels_in(found.links)
+            if wanted.get(facts.name) == facts.version
+        }
+        facts = {name: item[1] for name, item in files.items()}
+        if missing := sorted(wanted.keys() - facts.keys()):
+            raise Conflict(
+                f"pip did not bring {', '.join(missing)} as it promised. Try again.",
+                code="dependency_conflict",
+            )
+        name = candidate.known.name
+        check_wheel(
+            name, facts[name], self._host, {key: facts[key] for key in facts if key != name}
+        )
+        roots = sorted({name, *self._lock.extensions})
+        needs = {root: needed_by(root, facts) for root in roots}
+        locked = {}
+        for key, (path, item) in sorted(files.items()):
+            users = tuple(root for root in roots if key in needs[root])
+            locked[key] = LockedWheel(item.version, path.name, sha256(path), users)
+            self._store.add(path, locked[key])
+        extension = _locked_extension(candidate, facts[name], locked[name])
+        return Lock(
+            extensions={**self._lock.extensions, name: extension},
+            packages={key: item for key, item in locked.items() if key not in roots},
+            tinybase=__version__,
+            python=platform.python_version(),
+        )
+
+
+def _planned(added: list[Resolved] | None, name: str) -> tuple[PlannedPackage, ...] | None:
+    if added is None:
+        return None
+    return tuple(
+        PlannedPackage(item.name, item.version, item.description)
+        for item in sorted(added, key=lambda item: item.name)
+        if item.name != name and item.local is None
+    )
+
+
+def _wheels_in(folder: Path) -> Iterable[tuple[Path, WheelFacts]]:
+    for path in folder.iterdir():
+        yield path, read_wheel(path)
+
+
+def _locked_extension(
+    candidate: Candidate, facts: WheelFacts, wheel: LockedWheel
+) -> LockedExtension:
+    source, now = candidate.source, format_time(utcnow())
+    return LockedExtension(
+        version=facts.version,
+        source=source.kind,
+        address=source.address,
+        subdirectory=source.subdirectory,
+        requested_ref=source.ref,
+        ref=candidate.ref,
+        commit=candidate.commit,
+        layout=candidate.layout,
+        editable=candidate.is_editable,
+        wheel=wheel,
+        description=facts.description,
+        author=facts.author,
+        license=facts.license,
+        installed_at=now,
+        updated_at=now,
+    )
