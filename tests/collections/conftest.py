@@ -11,10 +11,10 @@ from uuid import UUID
 
 import pluggy
 import pytest
-import tinybase_hookspecs
 from sqlalchemy import create_engine
 from uuid_utils.compat import uuid7
 
+import tinybase_hookspecs
 from tinybase import config
 from tinybase.actors import SYSTEM, Actor, ActorKind
 from tinybase.collections.collections import Collections

@@ -209,12 +209,13 @@ def read_value(kind: Kind, value: object) -> Any:
     if kind is Kind.BOOLEAN:
         return read_flag(value)
     try:
-        return _VALUE_READERS.get(kind, fields.read_text)(value)
+        return _VALUE_READERS[kind](value)
     except ValidationError as error:
         raise _bad_filter(f"The value does not fit the type {kind}: {reason_of(error)}") from error
 
 
 _VALUE_READERS: Mapping[Kind, Callable[[Any], Any]] = {
+    **dict.fromkeys(Kind, fields.read_text),
     Kind.INTEGER: fields.coerce_integer,
     Kind.NUMBER: fields.coerce_number,
     Kind.DATETIME: fields.read_datetime,

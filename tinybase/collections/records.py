@@ -172,12 +172,12 @@ class Records:
         actor: Actor,
         collection: str | Collection,
         record_id: UUID,
-        changes: Mapping[str, Any],
+        data: Mapping[str, Any],
         *,
         owner_id: UUID | None = None,
         if_match: Versions | None = None,
     ) -> RecordRow:
-        """Replace the given fields of a record, then tell the extensions.
+        """Replace the fields in ``data``, keep the others, then tell the extensions.
 
         When nothing changes by it, nothing is written and nobody told.
 
@@ -191,9 +191,9 @@ class Records:
             row = self._for_write(work, current, actor, Operation.UPDATE, record_id, if_match)
             _check_owner_exists(work.connection, owner_id)
             before = _shown(current, row)
-            data = current.compiled.merge(row.data, changes)
-            after = replace(before, data=data, owner_id=owner_id or before.owner_id)
-            if after.owner_id == before.owner_id and equal(data, before.data):
+            merged = current.compiled.merge(row.data, data)
+            after = replace(before, data=merged, owner_id=owner_id or before.owner_id)
+            if after.owner_id == before.owner_id and equal(merged, before.data):
                 return before
             after = replace(after, version=before.version + 1, updated_at=utcnow())
             self._write(work.connection, current, before, after)

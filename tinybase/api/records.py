@@ -1,0 +1,230 @@
+"""The records of a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tinybase.api import fields
+from tinybase.api.operation import Answer, Call, Operations, Who
+from tinybase.api.paging import PageQuery
+from tinybase.api.schemas import AnyObject, Query, Schema
+from tinybase.collections.access import Operation
+from tinybase.collections.collection import Collection
+from tinybase.collections.preconditions import Versions, etag, parse_versions
+from tinybase.collections.query import NEWEST_FIRST
+from tinybase.collections.records import RecordRow
+from tinybase.collections.terms import FILTER_KEY, OPERATORS, SortKey, parse_sort, parse_terms
+from tinybase.errors import BadRequest
+
+operations = Operations("collections")
+
+BASE = "/api/collections/<collection_name>/records"
+ONE = f"{BASE}/<uuid:record_id>"
+
+_FILTER: dict[str, Any] = {
+    "in": "query",
+    "name": "filter",
+    "style": "deepObject",
+    "explode": True,
+    "description": "Conditions that all hold: `filter[field]=value` or "
+    f"`filter[field][op]=value`, where `op` is one of {', '.join(OPERATORS)}.",
+    "schema": {"type": "object", "additionalProperties": True},
+}
+
+
+class RecordResponse(Schema):
+    """A record. ``data`` has every field of the collection's schema."""
+
+    id = fields.Id(required=True)
+    collection_id = fields.Id(required=True)
+    owner_id = fields.Id(required=True, allow_none=True)
+    data = fields.Object(required=True)
+    version = fields.Integer(required=True)
+    created_at = fields.Time(required=True)
+    updated_at = fields.Time(required=True)
+
+
+class RecordListResponse(Schema):
+    """A page of records. ``total`` is null when it was not asked for."""
+
+    records = fields.List(fields.Nested(RecordResponse), required=True)
+    total = fields.Integer(required=True, allow_none=True)
+    limit = fields.Integer(required=True)
+    offset = fields.Integer(required=True)
+
+
+class RecordCreate(AnyObject):
+    """The fields of a new record, as they are or as ``{"data": {...}}``."""
+
+
+class RecordUpdate(AnyObject):
+    """The fields to replace, as they are or as ``{"data": {...}}``."""
+
+
+class RecordQuery(PageQuery):
+    """Which records, in which order."""
+
+    sort_by = fields.String(metadata={"description": "A field; `created_at` if none is given."})
+    sort_order = fields.String(choices=("asc", "desc"))
+    sort = fields.String(
+        metadata={"description": "Fields such as `-price,created_at`; instead of the other two."}
+    )
+    count = fields.Boolean(
+        load_default=True,
+        metadata={"description": "Whether to count all records that match."},
+    )
+
+
+class OwnerQuery(Query):
+    """Whose the record is to be."""
+
+    owner_id = fields.Id(metadata={"description": "The owner; for admins only."})
+
+
+def _admit(operation: Operation) -> Callable[[Call], None]:
+    def admit(call: Call) -> None:
+        name = call.path["collection_name"]
+        call.state["collection"] = call.services.records.admit(call.actor, name, operation)
+
+    return admit
+
+
+@operations.get(
+    BASE,
+    id="collections_list_records",
+    who=Who.RULE,
+    admit=_admit(Operation.LIST),
+    query=RecordQuery,
+    query_patterns=(FILTER_KEY,),
+    parameters=(_FILTER,),
+    answers={200: RecordListResponse},
+    errors=("invalid_filter", "invalid_sort"),
+)
+def list_records(call: Call) -> object:
+    """List the records that the caller may see, the newest first."""
+    query = call.query
+    return call.services.records.list(
+        call.actor,
+        _collection(call),
+        filters=parse_terms(call.raw_query.items(multi=True)),
+        sort=_sort(query),
+        limit=query["limit"],
+        offset=query["offset"],
+        count=query["count"],
+    )
+
+
+@operations.post(
+    BASE,
+    id="collections_create_record",
+    who=Who.RULE,
+    admit=_admit(Operation.CREATE),
+    query=OwnerQuery,
+    body=RecordCreate,
+    answers={201: RecordResponse},
+    errors=("record_invalid", "unique_violation"),
+    headers=("Location", "ETag"),
+)
+def create_record(call: Call) -> object:
+    """Store a record."""
+    collection = _collection(call)
+    record = call.services.records.create(
+        call.actor, collection, _data(call), owner_id=call.query.get("owner_id")
+    )
+    return _answer(record, Location=f"/api/collections/{collection.name}/records/{record.id}")
+
+
+@operations.get(
+    ONE,
+    id="collections_get_record",
+    who=Who.RULE,
+    admit=_admit(Operation.READ),
+    answers={200: RecordResponse, 304: None},
+    headers=("If-None-Match", "ETag"),
+)
+def get_record(call: Call) -> object:
+    """Return a record."""
+    record = call.services.records.get(call.actor, _collection(call), call.path["record_id"])
+    known = parse_versions(call.request.headers.get("If-None-Match"), "If-None-Match", weak=True)
+    if known is not None and record.version in known:
+        return Answer(status=304, headers={"ETag": etag(record.version)})
+    return _answer(record)
+
+
+@operations.patch(
+    ONE,
+    id="collections_update_record",
+    who=Who.RULE,
+    admit=_admit(Operation.UPDATE),
+    query=OwnerQuery,
+    body=RecordUpdate,
+    answers={200: RecordResponse},
+    errors=("record_invalid", "unique_violation", "version_mismatch", "precondition_required"),
+    headers=("If-Match", "ETag"),
+)
+def update_record(call: Call) -> object:
+    """Replace the given fields of a record."""
+    return _answer(
+        call.services.records.update(
+            call.actor,
+            _collection(call),
+            call.path["record_id"],
+            _data(call),
+            owner_id=call.query.get("owner_id"),
+            if_match=_if_match(call),
+        )
+    )
+
+
+@operations.delete(
+    ONE,
+    id="collections_delete_record",
+    who=Who.RULE,
+    admit=_admit(Operation.DELETE),
+    answers={204: None},
+    errors=("version_mismatch", "precondition_required"),
+    headers=("If-Match",),
+)
+def delete_record(call: Call) -> object:
+    """Delete a record."""
+    call.services.records.delete(
+        call.actor, _collection(call), call.path["record_id"], if_match=_if_match(call)
+    )
+    return Answer()
+
+
+def _collection(call: Call) -> Collection:
+    collection: Collection = call.state["collection"]
+    return collection
+
+
+def _data(call: Call) -> dict[str, Any]:
+    """Return the record in the body, which may be wrapped as ``{"data": {...}}``."""
+    body = call.body
+    is_wrapped = (
+        body.keys() == {"data"}
+        and isinstance(body["data"], dict)
+        and "data" not in _collection(call).compiled.specs
+    )
+    data: dict[str, Any] = body["data"] if is_wrapped else body
+    return data
+
+
+def _if_match(call: Call) -> Versions | None:
+    return parse_versions(call.request.headers.get("If-Match"), "If-Match")
+
+
+def _sort(query: dict[str, Any]) -> list[SortKey] | tuple[SortKey, ...]:
+    by, order = query.get("sort_by"), query.get("sort_order")
+    if "sort" in query:
+        if by is not None or order is not None:
+            raise BadRequest("Give either sort, or sort_by and sort_order.", code="invalid_sort")
+        return parse_sort(query["sort"])
+    if by is None and order is None:
+        return NEWEST_FIRST
+    return (SortKey(by or "created_at", descending=order != "asc"),)
+
+
+def _answer(record: RecordRow, **headers: str) -> Answer:
+    return Answer(record, headers={"ETag": etag(record.version), **headers})
