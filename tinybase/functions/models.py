@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import is_dataclass
+from dataclasses import asdict, is_dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -92,9 +92,10 @@ class _Pydantic:
     def __init__(self, cls: type, direction: _Direction) -> None:
         self._name = cls.__name__
         self._adapter = pydantic.TypeAdapter[Any](cls)
+        self._adapter.rebuild(raise_errors=True)  # a no-op unless an annotation was unknown
         self._mode: Any = {"input": "validation", "output": "serialization"}[direction]
-        is_plain = is_dataclass(cls) and not is_pydantic_dataclass(cls)
-        self._extra: Literal["forbid"] | None = "forbid" if is_plain else None
+        self._is_plain = is_dataclass(cls) and not is_pydantic_dataclass(cls)
+        self._extra: Literal["forbid"] | None = "forbid" if self._is_plain else None
 
     def load(self, payload: Mapping[str, Any]) -> Any:
         try:
@@ -103,9 +104,13 @@ class _Pydantic:
             raise ValidationError(_listed(_pydantic_faults(error))) from error
 
     def dump(self, value: Any) -> Any:
+        extra = self._extra
+        if self._is_plain and is_dataclass(value) and not isinstance(value, type):
+            # A dataclass does not look at what it is given, so its content is checked here.
+            value, extra = asdict(value), None
         try:
-            # An instance passes this as it is; its content is checked while it is dumped.
-            checked = self._adapter.validate_python(value, extra=self._extra)
+            # An instance of a model passes this; its content is checked while it is dumped.
+            checked = self._adapter.validate_python(value, extra=extra)
             return self._adapter.dump_python(checked, mode="json", by_alias=True, warnings="error")
         except pydantic.ValidationError as error:
             faults = _listed(_pydantic_faults(error))

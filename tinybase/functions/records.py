@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from types import EllipsisType
 from typing import Any, Protocol
 from uuid import UUID
@@ -14,18 +15,72 @@ from tinybase.db import Session
 from tinybase.errors import Conflict
 
 
+class StoredRecord(Protocol):
+    """One record; ``data`` has every field that its collection declares."""
+
+    @property
+    def id(self) -> UUID:
+        """The id of the record."""
+
+    @property
+    def collection_id(self) -> UUID:
+        """The id of its collection."""
+
+    @property
+    def owner_id(self) -> UUID | None:
+        """Whose it is; ``None`` is nobody's."""
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Its content."""
+
+    @property
+    def version(self) -> int:
+        """How often it has been written."""
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was created."""
+
+    @property
+    def updated_at(self) -> datetime:
+        """When it was last changed."""
+
+
+class StoredRecords(Protocol):
+    """One page of records; ``total`` counts all that match, if that was asked for."""
+
+    @property
+    def records(self) -> Sequence[StoredRecord]:
+        """The records of the page."""
+
+    @property
+    def total(self) -> int | None:
+        """How many match."""
+
+
 class RecordsService(Protocol):
     """The service for records, as far as functions need it."""
 
-    def list(self, actor: Actor, collection: str, **query: Any) -> Any:
+    def list(
+        self,
+        actor: Actor,
+        collection: str,
+        *,
+        filters: Mapping[str, Any],
+        sort: str,
+        limit: int,
+        offset: int,
+        count: bool,
+    ) -> StoredRecords:
         """Return a page of records."""
 
-    def get(self, actor: Actor, collection: str, record_id: UUID) -> Any:
+    def get(self, actor: Actor, collection: str, record_id: UUID) -> StoredRecord:
         """Return a record."""
 
     def create(
         self, actor: Actor, collection: str, data: Mapping[str, Any], *, owner_id: UUID | None
-    ) -> Any:
+    ) -> StoredRecord:
         """Store a record."""
 
     def update(
@@ -33,12 +88,14 @@ class RecordsService(Protocol):
         actor: Actor,
         collection: str,
         record_id: UUID,
-        data: Mapping[str, Any],
-        **options: Any,
-    ) -> Any:
-        """Change some fields of a record."""
+        changes: Mapping[str, Any],
+        *,
+        owner_id: UUID | None,
+        if_match: Any,
+    ) -> StoredRecord:
+        """Replace some fields of a record."""
 
-    def delete(self, actor: Actor, collection: str, record_id: UUID, **options: Any) -> Any:
+    def delete(self, actor: Actor, collection: str, record_id: UUID, *, if_match: Any) -> None:
         """Delete a record."""
 
 
@@ -59,12 +116,35 @@ class ContextRecords:
         self._session = session
         self._user_id = user_id
 
-    def list(self, collection: str, **query: Any) -> Any:
-        """Return a page of the records of a collection; ``query`` is that of the REST API."""
-        return self._records.list(SYSTEM, collection, **query)
+    def list(
+        self,
+        collection: str,
+        *,
+        filters: Mapping[str, Any] | None = None,
+        sort: str = "-created_at",
+        limit: int = 100,
+        offset: int = 0,
+        count: bool = True,
+    ) -> StoredRecords:
+        """Return one page of the records of a collection.
 
-    def get(self, collection: str, record_id: UUID) -> Any:
-        """Return a record.
+        :param filters: such as ``{"status": "open", "price": {"gte": 3}}``.
+        :param sort: fields, each with ``-`` for descending: ``"-price,created_at"``.
+        :raises NotFound: if there is no such collection.
+        :raises BadRequest: for a filter or an order that the schema does not allow.
+        """
+        return self._records.list(
+            SYSTEM,
+            collection,
+            filters=filters or {},
+            sort=sort,
+            limit=limit,
+            offset=offset,
+            count=count,
+        )
+
+    def get(self, collection: str, record_id: UUID) -> StoredRecord:
+        """Return one record.
 
         :raises NotFound: if there is no such record or collection.
         """
@@ -76,26 +156,44 @@ class ContextRecords:
         data: Mapping[str, Any],
         *,
         owner_id: UUID | EllipsisType | None = ...,
-    ) -> Any:
-        """Store a record and return it.
+    ) -> StoredRecord:
+        """Store a new record.
 
         :param owner_id: somebody other than the calling user, or ``None`` for nobody.
+        :raises Invalid: with everything that is wrong with the data.
         """
         self._require_free_database()
         owner = self._user_id if isinstance(owner_id, EllipsisType) else owner_id
         return self._records.create(SYSTEM, collection, data, owner_id=owner)
 
     def update(
-        self, collection: str, record_id: UUID, data: Mapping[str, Any], **options: Any
-    ) -> Any:
-        """Replace the fields given in ``data``, keep the others, and return the record."""
-        self._require_free_database()
-        return self._records.update(SYSTEM, collection, record_id, data, **options)
+        self,
+        collection: str,
+        record_id: UUID,
+        changes: Mapping[str, Any],
+        *,
+        owner_id: UUID | None = None,
+        version: int | None = None,
+    ) -> StoredRecord:
+        """Replace the given fields of a record and keep the others.
 
-    def delete(self, collection: str, record_id: UUID, **options: Any) -> None:
-        """Delete a record."""
+        :param owner_id: whose it is from now on.
+        :param version: the version that must still be the current one.
+        :raises PreconditionFailed: if it is not.
+        """
         self._require_free_database()
-        self._records.delete(SYSTEM, collection, record_id, **options)
+        return self._records.update(
+            SYSTEM, collection, record_id, changes, owner_id=owner_id, if_match=_versions(version)
+        )
+
+    def delete(self, collection: str, record_id: UUID, *, version: int | None = None) -> None:
+        """Delete a record.
+
+        :param version: the version that must still be the current one.
+        :raises PreconditionFailed: if it is not.
+        """
+        self._require_free_database()
+        self._records.delete(SYSTEM, collection, record_id, if_match=_versions(version))
 
     def _require_free_database(self) -> None:
         if _has_uncommitted_writes(self._session):
@@ -103,6 +201,10 @@ class ContextRecords:
                 "ctx.db has written something that is not committed, so ctx.records would wait "
                 "for it for ever. Call ctx.db.commit() first."
             )
+
+
+def _versions(version: int | None) -> frozenset[int] | None:
+    return None if version is None else frozenset({version})
 
 
 def _has_uncommitted_writes(session: Session) -> bool:

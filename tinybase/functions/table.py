@@ -39,7 +39,7 @@ class Function:
     run: Callable[[Any, Context], Any]
     input_model: Model | None
     output_model: Model | None
-    loaded_at: datetime
+    last_loaded_at: datetime
 
     @property
     def extension(self) -> str | None:
@@ -60,6 +60,16 @@ class Function:
     def is_async(self) -> bool:
         """Say whether the handler is an ``async`` function."""
         return is_async(_innermost(self.handler))
+
+    @property
+    def has_input_model(self) -> bool:
+        """Say whether payloads are checked."""
+        return self.input_model is not None
+
+    @property
+    def has_output_model(self) -> bool:
+        """Say whether results are checked."""
+        return self.output_model is not None
 
     @cached_property
     def input_schema(self) -> dict[str, Any] | None:
@@ -177,7 +187,7 @@ def _make(owner: str, declaration: FunctionDeclaration) -> Function:
         run=arguments.bind(handler),
         input_model=_model(declaration.input_model, hints.get(payload or ""), "input"),
         output_model=_model(declaration.output_model, hints.get("return"), "output"),
-        loaded_at=utcnow(),
+        last_loaded_at=utcnow(),
     )
 
 
