@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,7 +22,7 @@ from tinybase.collections.compiled import Document, equal
 from tinybase.collections.expressions import EXPRESSIONS, RECORDS, in_collection
 from tinybase.collections.hooks import Hooks
 from tinybase.collections.indexes import unique_violation
-from tinybase.collections.preconditions import Versions, version_mismatch
+from tinybase.collections.preconditions import version_mismatch
 from tinybase.collections.query import NEWEST_FIRST, QueryBuilder
 from tinybase.collections.terms import SortKey, Term, check_sort, check_terms, parse_sort, terms_of
 from tinybase.config import Config
@@ -172,12 +172,12 @@ class Records:
         actor: Actor,
         collection: str | Collection,
         record_id: UUID,
-        data: Mapping[str, Any],
+        changes: Mapping[str, Any],
         *,
         owner_id: UUID | None = None,
-        if_match: Versions | None = None,
+        if_match: Container[int] | None = None,
     ) -> RecordRow:
-        """Replace the fields in ``data``, keep the others, then tell the extensions.
+        """Replace the given fields of a record, keep the others, then tell the extensions.
 
         When nothing changes by it, nothing is written and nobody told.
 
@@ -191,7 +191,7 @@ class Records:
             row = self._for_write(work, current, actor, Operation.UPDATE, record_id, if_match)
             _check_owner_exists(work.connection, owner_id)
             before = _shown(current, row)
-            merged = current.compiled.merge(row.data, data)
+            merged = current.compiled.merge(row.data, changes)
             after = replace(before, data=merged, owner_id=owner_id or before.owner_id)
             if after.owner_id == before.owner_id and equal(merged, before.data):
                 return before
@@ -206,7 +206,7 @@ class Records:
         collection: str | Collection,
         record_id: UUID,
         *,
-        if_match: Versions | None = None,
+        if_match: Container[int] | None = None,
     ) -> None:
         """Delete a record, then tell the extensions.
 
@@ -249,7 +249,7 @@ class Records:
         actor: Actor,
         operation: Operation,
         record_id: UUID,
-        if_match: Versions | None,
+        if_match: Container[int] | None,
     ) -> Row[Any]:
         """Return a record that the actor may change, and has seen as it is."""
         row = _found(work.connection, collection, record_id, lock=True)

@@ -166,9 +166,11 @@ class _Reader:
         name = self._name(given, loc) if "name" in allowed else ""
         kind, item_kind = self._kind(given, loc)
         if kind is None:
+            self._refuse_unknown(given, loc, allowed.union(*_OWN.values()))
             return None
         own = _OWN[kind] - ({"items"} if item_kind else set())
-        options = self._options(given, loc, kind, allowed | own)
+        self._refuse_unknown(given, loc, allowed | own)
+        options = self._options(given, loc, kind)
         spec = FieldSpec(name=name, kind=kind, **options)
         if item_kind:
             spec = replace(spec, items=FieldSpec("", item_kind, required=True, strict=spec.strict))
@@ -203,23 +205,25 @@ class _Reader:
         self._fault((*loc, "type"), f"Not a type. The types are: {known}.", "unknown_type")
         return None, None
 
-    def _options(
-        self, field: Mapping[str, Any], loc: Location, kind: Kind, allowed: frozenset[str]
-    ) -> dict[str, Any]:
-        options = {}
-        for key, value in field.items():
+    def _refuse_unknown(
+        self, field: Mapping[str, Any], loc: Location, allowed: frozenset[str]
+    ) -> None:
+        for key in field:
             if key not in allowed:
+                options = ", ".join(sorted(allowed))
                 self._fault(
-                    (*loc, key),
-                    f"A field of type {kind} has no such option here.",
-                    "unknown_option",
+                    (*loc, key), f"Not an option here; there are {options}.", "unknown_option"
                 )
-            elif key in _OPTION_READERS:
+
+    def _options(self, field: Mapping[str, Any], loc: Location, kind: Kind) -> dict[str, Any]:
+        options = {}
+        for key, read in _OPTION_READERS.items():
+            # Options of another kind of place have been refused before.
+            if key in field and key in _COMMON | _OWN[kind]:
                 try:
-                    options[_ATTRIBUTES.get(key, key)] = _OPTION_READERS[key](value, kind)
+                    options[_ATTRIBUTES.get(key, key)] = read(field[key], kind)
                 except _BadOption as error:
                     self._fault((*loc, key), error.message, error.type)
-        # Known to people's interfaces only.
         return {key: value for key, value in options.items() if key not in _FOR_PEOPLE}
 
     def _nested(
@@ -354,6 +358,8 @@ def _order(value: object, _: Kind) -> float:
 
 
 _FOR_PEOPLE = frozenset({"description", "label", "help", "order"})
+"""Options that are checked and kept, but mean nothing to the server."""
+
 _OPTION_READERS: Mapping[str, Callable[[object, Kind], Any]] = {
     "required": _boolean,
     "strict": _boolean,
