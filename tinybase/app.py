@@ -56,7 +56,7 @@ def _wire(app: Flask, config: Config, engine: Engine) -> Services:
     users = Users(database, config, host, settings)
     collections = Collections(database, config, host)
     records = Records(database, config, host, collections)
-    contexts = Contexts(partial(Session, db, bind=engine), records)
+    contexts = Contexts(partial(Session, db, bind=engine), records, collections)
     host.around.scope = app.app_context
     host.around.open_context = _HandlerContexts(contexts)
     return Services(

@@ -131,7 +131,7 @@ def make_functions(
     def make(**changes: Any) -> Functions:
         config = configuration.load(tmp_path, {})
         config = replace(config, functions=replace(config.functions, **changes))
-        contexts = Contexts(new_session, records)
+        contexts = Contexts(new_session, records, collections=None)
         values = SimpleNamespace(value=settings.__getitem__)
         return Functions(database, config, host, values, contexts)
 

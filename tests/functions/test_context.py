@@ -21,7 +21,7 @@ from tinybase.host import caused_by
 
 @pytest.fixture
 def contexts(new_session, records) -> Contexts:
-    return Contexts(new_session, records)
+    return Contexts(new_session, records, collections=None)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_commit_that_fails_is_a_failed_call(functions, offer, caller, stored):
 
 def test_the_session_is_closed_whatever_happens(contexts, new_session):
     sessions = []
-    watched = Contexts(lambda: sessions.append(new_session()) or sessions[-1], records=None)
+    watched = Contexts(lambda: sessions.append(new_session()) or sessions[-1], None, None)
 
     with watched.open(function_name="f") as ctx:
         ctx.db.exec(sqlmodel_select(User)).all()
@@ -172,6 +172,6 @@ def test_records_refuse_to_write_while_the_session_holds_the_write_lock(contexts
 
 
 def test_an_author_can_make_a_context_for_a_test():
-    ctx = Context(function_name="f", db=None, records=None)
+    ctx = Context(function_name="f", db=None, records=None, collections=None)
 
     assert (ctx.trigger_type, ctx.user_id, ctx.is_admin) == ("manual", None, False)

@@ -11,6 +11,7 @@ from uuid import UUID
 if TYPE_CHECKING:
     # Authors import this module; they must not wait for SQLAlchemy to be loaded.
     from tinybase.db import Session
+    from tinybase.functions.collections import ContextCollections
     from tinybase.functions.records import ContextRecords
 
 
@@ -26,6 +27,7 @@ class Context:
     when the function returns and rolled back when it raises; it is always closed.
     ``records`` reads and writes records through the rules of their collections, and the
     hooks of extensions run. It commits at once, so on SQLite commit ``db`` before.
+    ``collections`` makes the collections that an extension needs for itself.
     ``user_id`` is ``None`` for anonymous callers, application tokens and the server itself.
     ``request`` is Flask's request, or ``None`` for a call that did not come over HTTP.
     """
@@ -33,6 +35,7 @@ class Context:
     function_name: str
     db: Session
     records: ContextRecords
+    collections: ContextCollections
     trigger_type: str = "manual"
     trigger_id: UUID | None = None
     request_id: str | None = None

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from tinybase.actors import Actor
 from tinybase.db import Session
+from tinybase.functions.collections import CollectionsService, ContextCollections
 from tinybase.functions.context import Context
 from tinybase.functions.records import ContextRecords, RecordsService
 from tinybase.host import current_cause
@@ -21,9 +22,15 @@ class Contexts:
     :param new_session: makes a session that belongs to nobody else.
     """
 
-    def __init__(self, new_session: Callable[[], Session], records: RecordsService) -> None:
+    def __init__(
+        self,
+        new_session: Callable[[], Session],
+        records: RecordsService,
+        collections: CollectionsService,
+    ) -> None:
         self._new_session = new_session
         self._records = records
+        self._collections = collections
 
     @contextmanager
     def open(
@@ -48,6 +55,7 @@ class Contexts:
                 function_name=function_name,
                 db=session,
                 records=ContextRecords(self._records, session, actor.user_id),
+                collections=ContextCollections(self._collections, session),
                 trigger_type=trigger_type,
                 trigger_id=trigger_id,
                 request_id=cause.request_id,

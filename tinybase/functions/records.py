@@ -162,7 +162,7 @@ class ContextRecords:
         :param owner_id: somebody other than the calling user, or ``None`` for nobody.
         :raises Invalid: with everything that is wrong with the data.
         """
-        self._require_free_database()
+        require_free_database(self._session, "ctx.records")
         owner = self._user_id if isinstance(owner_id, EllipsisType) else owner_id
         return self._records.create(SYSTEM, collection, data, owner_id=owner)
 
@@ -181,7 +181,7 @@ class ContextRecords:
         :param version: the version that must still be the current one.
         :raises PreconditionFailed: if it is not.
         """
-        self._require_free_database()
+        require_free_database(self._session, "ctx.records")
         return self._records.update(
             SYSTEM, collection, record_id, changes, owner_id=owner_id, if_match=_versions(version)
         )
@@ -192,15 +192,21 @@ class ContextRecords:
         :param version: the version that must still be the current one.
         :raises PreconditionFailed: if it is not.
         """
-        self._require_free_database()
+        require_free_database(self._session, "ctx.records")
         self._records.delete(SYSTEM, collection, record_id, if_match=_versions(version))
 
-    def _require_free_database(self) -> None:
-        if _has_uncommitted_writes(self._session):
-            raise Conflict(
-                "ctx.db has written something that is not committed, so ctx.records would wait "
-                "for it for ever. Call ctx.db.commit() first."
-            )
+
+def require_free_database(session: Session, writer: str) -> None:
+    """Make sure that another transaction may write.
+
+    :param writer: what is about to write, as authors call it.
+    :raises Conflict: while the session holds locks that the other transaction waits for.
+    """
+    if _has_uncommitted_writes(session):
+        raise Conflict(
+            f"ctx.db has written something that is not committed, so {writer} would wait for "
+            "it for ever. Call ctx.db.commit() first."
+        )
 
 
 def _versions(version: int | None) -> frozenset[int] | None:
