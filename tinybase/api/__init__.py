@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from flask import Flask
 
-from tinybase.api import application_tokens, auth, function_calls, functions, settings, users
+from tinybase.api import (
+    application_tokens,
+    auth,
+    collections,
+    extensions,
+    function_calls,
+    functions,
+    records,
+    settings,
+    users,
+)
 from tinybase.api.cors import register_cors
 from tinybase.api.docs import register_docs
 from tinybase.api.errors import register_error_handlers
@@ -23,11 +33,14 @@ def operations_of(services: Services) -> list[Operation]:
     rooms = (
         system_operations(services),
         auth.operations,
+        collections.operations,
+        records.operations,
         functions.operations,
         function_calls.operations,
         users.operations,
         settings.operations,
         application_tokens.operations,
+        extensions.operations,
         hook_operations(),
     )
     return [operation for room in rooms for operation in room]
