@@ -18,7 +18,7 @@ from tinybase.db.models import Extension
 from tinybase.errors import Conflict, NotFound, TinyBaseError
 from tinybase.host import ExtensionState, Host
 from tinybase.host.desired import Wish, bump
-from tinybase.host.discovery import current_generation
+from tinybase.host.discovery import Candidate, current_generation, find_candidates
 from tinybase.packages import addresses
 from tinybase.packages.closure import applies
 from tinybase.packages.generations import Generations
@@ -125,9 +125,9 @@ class Extensions:
             lock = workshop.complete(candidate)
             (name,) = lock.extensions.keys() - before.extensions.keys()
             progress("Trying it out")
-            self._put_in_force(lock, workshop, added=name)
+            tried = self._put_in_force(lock, workshop, added=name)
         self._host.refresh()
-        return self.get(name)
+        return self._installed(name, tried)
 
     def uninstall(self, name: str, *, purge: bool = False) -> None:  # noqa: ARG002 - see below
         """Remove an extension and what only it needed.
@@ -158,11 +158,18 @@ class Extensions:
         if self._host.is_loaded:
             self._host.set_enabled(name, enabled)
             return self.get(name)
-        before = self.get(name)
-        if enabled:
-            self._check_loads(before)
-        self._host.desired.set_enabled(before.name, is_enabled=enabled)
-        return self.get(name)
+        canonical = self.known_name(name)
+        if not enabled:
+            # Nothing is tried out here: this must work whatever an extension does.
+            self._host.desired.set_enabled(canonical, is_enabled=False)
+            return self._view(self._switched_off(canonical))
+        state = self._probe(self._host.desired.read() | {canonical: Wish()})[canonical]
+        if state.status != "enabled":
+            raise _does_not_load(
+                f"Extension '{canonical}' cannot be enabled: {state.reason}", state.reason or ""
+            )
+        self._host.desired.set_enabled(canonical, is_enabled=True)
+        return self._view(state)
 
     def recover(self) -> None:
         """Bring to an end what a process that died was doing; cheap when there is nothing.
@@ -185,7 +192,10 @@ class Extensions:
         """Keep others out while the block changes the set, and clean up after the dead."""
         with self._generations.locked(purpose):
             self._finish_or_discard()
-            yield
+            try:
+                yield
+            finally:
+                self._prune_store()
 
     @contextmanager
     def _workshop(self, lock: Lock) -> Iterator[Workshop]:
@@ -199,14 +209,17 @@ class Extensions:
         *,
         added: str | None = None,
         removed: str | None = None,
-    ) -> None:
+    ) -> dict[str, ExtensionState]:
         """Build the set that a lock describes, try it out and switch to it.
+
+        Return how the extensions fared when they were tried.
 
         The switch happens inside the transaction that notes it: if the database cannot be
         written, nothing is switched; if this process dies in between, ``pending`` says
         what is left to do.
         """
         wheels = lock.wheels()
+        tried: dict[str, ExtensionState] = {}
         with self._generations.building({"added": added, "removed": removed}) as folder:
             if wheels:
                 workshop.pip.install(
@@ -216,16 +229,19 @@ class Extensions:
                 )
             lock.write(folder / FILE_NAME)
             if added is not None:
-                self._verify(folder, lock, added)
+                tried = self._verify(folder, lock, added)
             with self._database.write() as work:
                 _record(work.connection, added, removed)
                 self._generations.switch(folder)
         self._tidy(lock)
+        return tried
 
     def _tidy(self, lock: Lock) -> None:
         """Do what comes after the switch and may as well be done later."""
         lock.write(self._config.instance / FILE_NAME)
         self._generations.finish()
+
+    def _prune_store(self) -> None:
         kept = [Lock.read(folder / FILE_NAME) for folder in self._generations.kept()]
         self._store.keep_only(wheel for item in kept for wheel in item.wheels().values())
 
@@ -249,8 +265,10 @@ class Extensions:
             # Somebody is at it, or this process may only read: then what is in force holds.
             return
 
-    def _verify(self, generation: Path, lock: Lock, name: str) -> None:
+    def _verify(self, generation: Path, lock: Lock, name: str) -> dict[str, ExtensionState]:
         """Refuse a set in which the new extension, or one that worked before, does not load.
+
+        The new one is tried even if it is switched off.
 
         :raises Conflict: ``extension_load_failed``.
         """
@@ -279,14 +297,45 @@ class Extensions:
                         "Uninstall one of the two.",
                         item.reason or "",
                     )
+        return after
 
-    def _check_loads(self, extension: InstalledExtension) -> None:
-        wishes = self._host.desired.read() | {extension.name: Wish()}
-        state = self._probe(wishes)[extension.name]
-        if state.status != "enabled":
-            raise _does_not_load(
-                f"Extension '{state.name}' cannot be enabled: {state.reason}", state.reason or ""
-            )
+    def _installed(self, name: str, tried: dict[str, ExtensionState]) -> InstalledExtension:
+        """Return what was installed, switched off if it was wished so beforehand."""
+        if self._host.is_loaded:
+            return self.get(name)
+        wish = self._host.desired.read().get(name, Wish())
+        return self._view(tried[name] if wish.is_enabled else self._switched_off(name))
+
+    def known_name(self, name: str) -> str:
+        """Return the canonical name of an extension, without importing any.
+
+        :raises NotFound: if it is neither installed nor wished for.
+        """
+        canonical = canonicalize_name(name)
+        if canonical not in {*self._lock().extensions, *self._rows(), *self._by_pip()}:
+            raise _not_found(name)
+        return canonical
+
+    def _by_pip(self) -> dict[str, Candidate]:
+        """Return the extensions of the environment of TinyBase itself."""
+        return {item.name: item for item in find_candidates(None)}
+
+    def _switched_off(self, name: str) -> ExtensionState:
+        known = self._lock().extensions.get(name) or self._by_pip().get(name)
+        return ExtensionState(
+            name=name,
+            version=known.version if known else "",
+            status="disabled",
+            reason=f"switched off; tinybase extensions enable {name}",
+            managed=name in self._lock().extensions,
+            description=known.description if known else "",
+            author=known.author if known else "",
+            license=known.license if known else "",
+        )
+
+    def _view(self, state: ExtensionState) -> InstalledExtension:
+        row = self._rows().get(state.name)
+        return view(state, row, self._lock(), self._generations.number())
 
     def _states(self) -> Sequence[ExtensionState]:
         if self._host.is_loaded:

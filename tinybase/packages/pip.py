@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
 
@@ -29,18 +28,16 @@ _MISSING = re.compile(r"No matching distribution found for ([^\s;]+)")
 class Resolved:
     """A package that pip would add.
 
-    ``local`` is its file, when it is one of the wheels that pip was shown. ``sha256`` is
-    that of what the index has, which is no wheel yet if ``is_wheel`` is false.
+    ``requirement`` is how to get exactly it, and ``sha256`` the digest of what the index
+    has, which may be a source archive.
     """
 
     name: str
     version: str
     description: str
     author: str
-    local: Path | None
-    requirement: str
-    sha256: str | None
-    is_wheel: bool
+    requirement: str = ""
+    sha256: str | None = None
 
 
 class Pip:
@@ -59,14 +56,12 @@ class Pip:
         *,
         links: Path,
         constraints: Mapping[str, str],
-        alone: bool,
         only_wheels: bool,
     ) -> list[Resolved]:
         """Find a set of packages that satisfies all roots together; install nothing.
 
         :param links: a folder of wheels that may be used besides the index.
         :param constraints: the only versions that these packages may have.
-        :param alone: ask no index.
         :param only_wheels: leave out packages that would have to be built, so that no code
             of theirs runs.
         :raises Conflict: ``dependency_conflict``, with pip's explanation.
@@ -84,7 +79,6 @@ class Pip:
             *(["--only-binary=:all:"] if only_wheels else []),
             "--",
             *roots,
-            alone=alone,
         )
         if not finished.succeeded:
             raise _resolution_failure(finished)
@@ -178,10 +172,8 @@ class Pip:
 def _resolved(item: Mapping[str, Any]) -> Resolved:
     metadata, download = item["metadata"], item["download_info"]
     name, version = canonicalize_name(metadata["name"]), metadata["version"]
-    url = urlsplit(download["url"])
     hashes = download.get("archive_info", {}).get("hashes", {})
     commit = download.get("vcs_info", {}).get("commit_id")
-    local = Path(url.path) if url.scheme == "file" and url.path.endswith(".whl") else None
     requirement = f"{name}=={version}"
     if item.get("is_direct"):
         address = f"git+{download['url']}@{commit}" if commit else download["url"]
@@ -191,10 +183,8 @@ def _resolved(item: Mapping[str, Any]) -> Resolved:
         version=version,
         description=metadata.get("summary", ""),
         author=metadata.get("author") or metadata.get("author_email", ""),
-        local=local,
         requirement=requirement,
         sha256=hashes.get("sha256"),
-        is_wheel=url.path.endswith(".whl"),
     )
 
 

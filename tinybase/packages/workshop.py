@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -13,12 +14,12 @@ from packaging.utils import canonicalize_name
 from tinybase._version import __version__
 from tinybase.config import Config
 from tinybase.db import format_time, utcnow
-from tinybase.errors import Conflict, TinyBaseError
+from tinybase.errors import Conflict
 from tinybase.packages import candidates
 from tinybase.packages.addresses import IndexSource, Source
 from tinybase.packages.candidates import Candidate
 from tinybase.packages.checks import check_fits_host, check_is_new, check_wheel
-from tinybase.packages.closure import needed_by
+from tinybase.packages.closure import applies, needed_by
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.lock import Lock, LockedExtension, LockedWheel
 from tinybase.packages.pip import Pip, Resolved
@@ -65,7 +66,7 @@ class Workshop:
         added = self._foresee(candidate)
         known, source = candidate.known, candidate.source
         if added and isinstance(source, IndexSource):
-            (own,) = (item for item in added if item.name == source.name)
+            own = next(item for item in added if item.name == source.name)
             known = replace(
                 known, version=own.version, description=own.description, author=own.author
             )
@@ -83,7 +84,7 @@ class Workshop:
             layout=candidate.layout,
             editable=candidate.is_editable,
             runs_build_code=candidate.runs_build_code or added is None,
-            packages=_planned(added, known.name),
+            packages=_planned(added, known.name, self._lock),
         )
 
     def complete(self, candidate: Candidate) -> Lock:
@@ -96,8 +97,11 @@ class Workshop:
             candidate = candidates.build(candidate, self.pip, self._folder)
             self._check(candidate)
             links = self._links(candidate)
-            found = _Resolution(links, self._resolve(candidate, links, only_wheels=False))
-        self.pip.wheels([item for item in found.packages if item.local is None], found.links)
+            root = _root(candidate, links) or str(candidate.source)
+            found = _Resolution(links, self._resolve(candidate, root, links, only_wheels=False))
+        here = {(facts.name, facts.version) for _, facts in _wheels_in(found.links)}
+        absent = [item for item in found.packages if (item.name, item.version) not in here]
+        self.pip.wheels(absent, found.links)
         return self._locked(candidate, found)
 
     def links(self, wheels: Iterable[LockedWheel]) -> Path:
@@ -130,18 +134,21 @@ class Workshop:
     def _foresee(self, candidate: Candidate) -> list[Resolved] | None:
         """Resolve without building anything; ``None`` when only a build can tell."""
         links = self._links(candidate)
-        if candidate.layout == candidates.PYPROJECT and not candidates.stand_in(candidate, links):
+        root = _root(candidate, links)
+        if candidate.layout == candidates.PYPROJECT:
+            root = candidates.stand_in(candidate, links)
+        if root is None:
             return None
         try:
-            resolved = self._resolve(candidate, links, only_wheels=True)
+            packages = self._resolve(candidate, root, links, only_wheels=True)
         except Conflict as error:
             # What is missing as a wheel may be there as something to build.
             if error.members.get("missing"):
                 return None
             raise
         if candidate.layout != candidates.PYPROJECT:
-            self._foreseen = _Resolution(links, resolved)
-        return resolved
+            self._foreseen = _Resolution(links, packages)
+        return packages
 
     def _links(self, candidate: Candidate) -> Path:
         """Return a folder with the wheels of everything installed, and the new one."""
@@ -150,49 +157,43 @@ class Workshop:
             (folder / candidate.wheel.name).hardlink_to(candidate.wheel)
         return folder
 
-    def _root(self, candidate: Candidate) -> str:
-        if isinstance(candidate.source, IndexSource):
-            return candidate.source.address
-        return f"{candidate.known.name}=={candidate.known.version}"
+    def _resolve(
+        self, candidate: Candidate, root: Path | str, links: Path, *, only_wheels: bool
+    ) -> list[Resolved]:
+        """Resolve with as little change as possible, and without pip if that works.
 
-    def _roots(self) -> list[str]:
-        return [f"{name}=={item.version}" for name, item in self._lock.extensions.items()]
-
-    def _resolve(self, candidate: Candidate, links: Path, *, only_wheels: bool) -> list[Resolved]:
-        """Resolve with as little change as possible, and without a network if that works."""
-        roots = [self._root(candidate), *self._roots()]
+        What is installed already goes in as files: the index may have something else under
+        the same names.
+        """
+        if self._has_all_of(candidate):
+            return [_as_resolved(facts) for _, facts in _wheels_in(links)]
+        roots = [str(root), *(str(links / e.wheel.file) for e in self._lock.extensions.values())]
         fixed = self._host.constraints()
         pinned = {name: wheel.version for name, wheel in self._lock.packages.items()}
-        if self._is_all_here(candidate):
-            try:
-                return self.pip.resolve(
-                    roots, links=links, constraints=fixed | pinned, alone=True, only_wheels=True
-                )
-            except TinyBaseError:
-                # Something further down is missing. The index decides.
-                pass
+        resolve = partial(self.pip.resolve, roots, links=links, only_wheels=only_wheels)
         try:
-            return self.pip.resolve(
-                roots,
-                links=links,
-                constraints=fixed | pinned,
-                alone=False,
-                only_wheels=only_wheels,
-            )
+            return resolve(constraints=fixed | pinned)
         except Conflict:
             if not pinned:
                 raise
-        return self.pip.resolve(
-            roots, links=links, constraints=fixed, alone=False, only_wheels=only_wheels
-        )
+        return resolve(constraints=fixed)
 
-    def _is_all_here(self, candidate: Candidate) -> bool:
-        """Say whether everything that it names itself is in the host or already installed."""
-        known = candidate.known
-        if known.requirements is None:
+    def _has_all_of(self, candidate: Candidate) -> bool:
+        """Say whether what is in the host and installed already is all that it needs."""
+        if candidate.known.requirements is None:
             return False
-        names = {canonicalize_name(Requirement(text).name) for text in known.requirements}
-        return all(name in self._host or name in self._lock.wheels() for name in names)
+        wheels = self._lock.wheels()
+        for requirement in map(Requirement, candidate.known.requirements):
+            name = canonicalize_name(requirement.name)
+            version = self._host.version(name) or (wheels[name].version if name in wheels else None)
+            if applies(requirement) and (
+                version is None
+                or requirement.extras
+                or requirement.url
+                or not requirement.specifier.contains(version, prereleases=True)
+            ):
+                return False
+        return True
 
     def _locked(self, candidate: Candidate, found: _Resolution) -> Lock:
         """Put the new set down, and its wheels into the store."""
@@ -228,13 +229,29 @@ class Workshop:
         )
 
 
-def _planned(added: list[Resolved] | None, name: str) -> tuple[PlannedPackage, ...] | None:
+def _root(candidate: Candidate, links: Path) -> Path | str | None:
+    """Return what pip shall install for a candidate, once there is something to install."""
+    if isinstance(candidate.source, IndexSource):
+        return candidate.source.address
+    return links / candidate.wheel.name if candidate.wheel else None
+
+
+def _as_resolved(facts: WheelFacts) -> Resolved:
+    return Resolved(facts.name, facts.version, facts.description, facts.author)
+
+
+def _planned(
+    added: list[Resolved] | None, name: str, lock: Lock
+) -> tuple[PlannedPackage, ...] | None:
     if added is None:
         return None
+    installed = {key: wheel.version for key, wheel in lock.wheels().items()}
     return tuple(
-        PlannedPackage(item.name, item.version, item.description)
+        PlannedPackage(
+            item.name, item.version, item.description, "change" if item.name in installed else "add"
+        )
         for item in sorted(added, key=lambda item: item.name)
-        if item.name != name and item.local is None
+        if item.name != name and installed.get(item.name) != item.version
     )
 
 

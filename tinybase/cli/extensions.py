@@ -1,0 +1,283 @@
+"""``tinybase extensions``: other people's code, installed and switched with one command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from tinybase.cli import context
+from tinybase.cli.output import confirm, details, emit_json, json_option, note, table, yes_option
+from tinybase.errors import BadRequest
+from tinybase.packages.generations import Generations
+from tinybase.packages.lock import FILE_NAME, Lock
+
+if TYPE_CHECKING:
+    from tinybase.packages.extensions import Extensions
+    from tinybase.packages.plan import Plan
+    from tinybase.packages.views import InstalledExtension
+
+_NOTICE = "Extensions execute arbitrary Python code. Only install extensions from trusted sources."
+
+
+def _complete(
+    ctx: click.Context,
+    param: click.Parameter,  # noqa: ARG001 - click's form
+    incomplete: str,
+) -> list[CompletionItem]:
+    """Offer the names of installed extensions, read from the lock file alone."""
+    current = Generations(Path(ctx.find_root().params.get("instance") or ".")).current()
+    names = Lock.read(current / FILE_NAME).extensions if current else {}
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+
+
+_name_argument = click.argument("name", shell_complete=_complete)
+_names_argument = click.argument(
+    "names", metavar="NAME...", nargs=-1, required=True, shell_complete=_complete
+)
+
+
+@click.group("extensions")
+def extensions() -> None:
+    """Install and manage extensions.
+
+    What is installed is recorded in extensions.lock; the environment of TinyBase itself is
+    never changed. A running server notices every change within a second.
+    """
+
+
+@extensions.command("install")
+@click.argument("address")
+@yes_option
+@click.option("--ref", help="The tag, branch or full commit of a repository.")
+@click.option("-e", "--editable", is_flag=True, help="Import a local folder from where it is.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@json_option
+def install(
+    *, address: str, yes: bool, ref: str | None, editable: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Install an extension.
+
+    ADDRESS is a repository on GitHub, a local folder, a wheel, or the name of a package.
+    Without a ref a repository gives its newest release, else its default branch. For a
+    private repository set TINYBASE_GIT_TOKEN. Before anything is changed you see what will
+    be, and are asked.
+
+    \b
+    Examples:
+      tinybase extensions install https://github.com/user/tinybase-extension
+      tinybase extensions install user/tinybase-extension@v1.2.0
+      tinybase extensions install https://github.com/user/many#subdirectory=one
+      tinybase extensions install --editable ./my-extension
+      tinybase extensions install "tinybase-extension>=1,<2" --yes
+    """
+    with _service() as service, _hint_at_folder(address):
+        if dry_run:
+            _show_dry_run(service.plan(address, ref=ref, editable=editable), as_json=as_json)
+            return
+        installed = service.install(
+            address, ref=ref, editable=editable, confirm=partial(_ask, yes=yes), progress=note
+        )
+    if as_json:
+        emit_json(installed)
+    else:
+        click.echo(_said_of(installed))
+
+
+@extensions.command("list")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """List all extensions, with the reason for each that does not run.
+
+    \b
+    Examples:
+      tinybase extensions list
+      tinybase extensions list --json
+    """
+    with _service() as service:
+        found = service.list()
+    if as_json:
+        emit_json(found)
+        return
+    rows = [{**asdict(item), "reason": item.status_reason} for item in found]
+    table(
+        rows,
+        ["Name", "Version", "Status", "Source", "Reason"],
+        empty="There are no extensions. Install one: tinybase extensions install ADDRESS.",
+    )
+
+
+@extensions.command("info")
+@_name_argument
+@json_option
+def info(*, name: str, as_json: bool) -> None:
+    """Show one extension.
+
+    \b
+    Example:
+      tinybase extensions info my-extension
+    """
+    with _service() as service:
+        found = service.get(name)
+    if as_json:
+        emit_json(found)
+    else:
+        details(_facts(found))
+
+
+@extensions.command("enable")
+@_names_argument
+@json_option
+def enable(*, names: tuple[str, ...], as_json: bool) -> None:
+    """Switch extensions on, in every running worker.
+
+    \b
+    Example:
+      tinybase extensions enable my-extension
+    """
+    _switch(names, enabled=True, as_json=as_json)
+
+
+@extensions.command("disable")
+@_names_argument
+@json_option
+def disable(*, names: tuple[str, ...], as_json: bool) -> None:
+    """Switch extensions off, in every running worker. They stay installed.
+
+    \b
+    Example:
+      tinybase extensions disable my-extension
+    """
+    _switch(names, enabled=False, as_json=as_json)
+
+
+@extensions.command("uninstall")
+@_names_argument
+@yes_option
+@click.option("--purge", is_flag=True, help="Also drop what TinyBase keeps for it.")
+@json_option
+def uninstall(*, names: tuple[str, ...], yes: bool, purge: bool, as_json: bool) -> None:
+    """Remove extensions, and the packages that only they needed.
+
+    Records that they made stay.
+
+    \b
+    Example:
+      tinybase extensions uninstall my-extension
+    """
+    with _service() as service:
+        removed = [service.known_name(name) for name in names]
+        confirm(f"Uninstall {', '.join(removed)}?", yes=yes)
+        for name in removed:
+            service.uninstall(name, purge=purge)
+            note(f"Uninstalled {name}.")
+    if as_json:
+        emit_json(removed)
+
+
+command = extensions
+
+
+@contextmanager
+def _service() -> Iterator[Extensions]:
+    with context.services() as services:
+        yield services.extensions
+
+
+@contextmanager
+def _hint_at_folder(address: str) -> Iterator[None]:
+    """Tell somebody who named a folder as git names a repository how to name it."""
+    try:
+        yield
+    except BadRequest as error:
+        if Path(address).exists() and not address.startswith((".", "/", "~")):
+            raise BadRequest(
+                f"{error.detail} For the local folder write ./{address}.", code=error.code
+            ) from error
+        raise
+
+
+def _switch(names: tuple[str, ...], *, enabled: bool, as_json: bool) -> None:
+    with _service() as service:
+        switched = []
+        for name in names:
+            switched.append(service.set_enabled(name, enabled))
+            note(f"{'Enabled' if enabled else 'Disabled'} {switched[-1].name}.")
+    if as_json:
+        emit_json(switched)
+
+
+def _ask(plan: Plan, *, yes: bool) -> None:
+    """Show what is going to happen, and let somebody agree to it."""
+    facts = _plan_facts(plan)
+    width = max(map(len, facts))
+    for label, value in facts.items():
+        note(f"  {label:<{width}}  {value}")
+    note(f"\n{_NOTICE}")
+    confirm(f"Install {plan.name or plan.address}?", yes=yes)
+
+
+def _show_dry_run(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        emit_json(plan)
+        return
+    details(_plan_facts(plan))
+    note("Nothing was changed.")
+
+
+def _plan_facts(plan: Plan) -> dict[str, str]:
+    unknown = "known once it is built"
+    packages = ", ".join(f"{item.name} {item.version}" for item in plan.packages or ())
+    folder = f"#subdirectory={plan.subdirectory}" if plan.subdirectory else ""
+    facts = {
+        "name": plan.name or unknown,
+        "version": plan.version or unknown,
+        "description": plan.description,
+        "author": plan.author or "not given",
+        "license": plan.license or "not given",
+        "from": f"{plan.address}{folder}{' (editable)' if plan.editable else ''}",
+        "ref": plan.ref or "",
+        "commit": plan.commit or "",
+        "adds": unknown if plan.packages is None else packages or "nothing else",
+        "build": "runs code of its own" if plan.runs_build_code else "runs no foreign code",
+    }
+    return {label: value for label, value in facts.items() if value}
+
+
+def _said_of(installed: InstalledExtension) -> str:
+    parts = [f"Installed {installed.name} {installed.version}"]
+    if installed.commit:
+        parts.append(f"({installed.ref}, {installed.commit[:12]})")
+    said = " ".join(parts) + "."
+    if not installed.is_enabled:
+        again = context.own_command(f"extensions enable {installed.name}")
+        said += f" It is switched off, as it was before; switch it on with {again}."
+    return said
+
+
+def _facts(found: InstalledExtension) -> dict[str, object]:
+    return {
+        "name": found.name,
+        "version": found.version,
+        "status": found.status,
+        "reason": found.status_reason,
+        "description": found.description,
+        "author": found.author,
+        "license": found.license,
+        "source": found.source,
+        "address": found.repo_url,
+        "ref": found.ref,
+        "commit": found.commit,
+        "generation": found.generation,
+        "hooks": ", ".join(found.hooks),
+        "functions": ", ".join(found.functions),
+        "routes": ", ".join(found.routes),
+        "installed": found.installed_at,
+        "updated": found.updated_at,
+    }
