@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 
-from tinybase import config as configuration
 from tinybase.cli import context
 from tinybase.cli.output import emit_json, json_option, table
-from tinybase.config import Config, Key
+from tinybase.config import Config, Key, keys
 
 _REDACTED = "(redacted)"
 
@@ -27,7 +26,7 @@ def show(*, as_json: bool) -> None:
     A source is "default", "tinybase.toml" or the name of an environment variable.
     """
     config = context.load_config()
-    rows = [_row(config, key) for key in configuration.keys()]  # noqa: SIM118 - no mapping
+    rows = [_row(config, key) for key in keys()]
     if as_json:
         emit_json(rows)
     else:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybase import config as configuration
+from tinybase import logs
 from tinybase.actors import SYSTEM
 from tinybase.config import Config
 from tinybase.errors import ConfigError
@@ -79,6 +80,8 @@ def services(*, load: bool = False) -> Iterator[Services]:
         can be called. Their ``on_startup`` is not called: that belongs to workers.
     """
     config = load_config()
+    # Only what goes wrong: the rest belongs to the log of the server.
+    logs.configure("debug" if config.server.log_level == "debug" else "warning")
     # The application brings Flask, SQLAlchemy and pydantic: a third of a second.
     from tinybase.cli.opening import opened  # noqa: PLC0415
 

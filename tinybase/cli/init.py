@@ -52,7 +52,9 @@ def command(
     wants_admin = not no_admin
     is_new = not (context.instance() / configuration.FILE_NAME).exists()
     if wants_admin and is_new:
-        credentials.require(admin_email, admin_password)
+        # Asked before anything is written: whoever gives up leaves nothing behind.
+        asked = credentials.ask(admin_email, admin_password)
+        admin_email, admin_password = asked.email, asked.password
     if database is not None and is_new:
         _require_usable(database)
     make_files(database)

@@ -13,7 +13,7 @@ from typing import Any
 import toml
 
 from tinybase import config as configuration
-from tinybase.config import Key
+from tinybase.config import Key, keys
 from tinybase.errors import ConfigError
 
 _SHOWN = frozenset({"server.host", "server.port", "server.log_level", "database.url"})
@@ -51,7 +51,7 @@ def write_config(folder: Path, values: Mapping[str, Any]) -> bool:
 def _lines(values: Mapping[str, Any]) -> Iterator[str]:
     yield _HEAD
     section = ""
-    for key in configuration.keys():  # noqa: SIM118 - no mapping
+    for key in keys():
         if key.section != section:
             section = key.section
             yield f"\n\n[{section}]\n"
@@ -77,7 +77,7 @@ def _written(key: Key, value: Any) -> str:
 
 
 def _defaults() -> dict[str, Any]:
-    return {key.path: key.default for key in configuration.keys() if key.path in _SHOWN}  # noqa: SIM118
+    return {key.path: key.default for key in keys() if key.path in _SHOWN}
 
 
 def _check(text: str, expected: Mapping[str, Any]) -> None:

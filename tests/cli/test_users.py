@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from .conftest import ADMIN, PASSWORD, Run
+
+EMAIL = "bob@example.com"
+
+
+def add_admin(run: Run, email: str = EMAIL) -> None:
+    run("admin", "add", email, "--password", PASSWORD)
+
+
+def test_add_makes_an_admin(run: Run, instance: Path) -> None:
+    add_admin(run)
+
+    found = {user["email"]: user["is_admin"] for user in run("users", "list", "--json").json}
+    assert found == {ADMIN: True, EMAIL: True}
+
+
+def test_add_takes_the_password_from_the_environment(run: Run, instance: Path) -> None:
+    run("admin", "add", EMAIL, env={"TINYBASE_ADMIN_PASSWORD": PASSWORD})
+
+
+def test_add_needs_a_password_from_somewhere(run: Run, instance: Path) -> None:
+    assert "TINYBASE_ADMIN_PASSWORD" in run("admin", "add", EMAIL, code=1).err
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "words"),
+    [("nobody", PASSWORD, "email: "), (EMAIL, "short", "password: ")],
+)
+def test_what_the_service_refuses_is_said_in_its_words(
+    run: Run, instance: Path, email: str, password: str, words: str
+) -> None:
+    error = run("admin", "add", email, "--password", password, code=1).err
+
+    assert error.startswith(f"Error: {words}")
+
+
+def test_add_lets_somebody_in_again_who_forgot_the_password(run: Run, instance: Path) -> None:
+    run("admin", "add", ADMIN, "--password", "another good password")
+
+    assert len(run("users", "list", "--json").json) == 1
+
+
+def test_show_takes_an_address_in_any_case_or_an_id(run: Run, instance: Path) -> None:
+    user = run("users", "show", ADMIN.upper(), "--json").json
+
+    assert user["email"] == ADMIN
+    assert run("users", "show", user["id"], "--json").json == user
+    assert list(user) == ["id", "email", "is_admin", "is_active", "created_at", "updated_at"]
+    assert ADMIN in run("users", "show", user["id"]).out
+
+
+@pytest.mark.parametrize("named", ["who@example.com", "who", str(uuid4())])
+@pytest.mark.parametrize("command", ["show", "disable", "enable", "delete"])
+def test_an_unknown_user_is_1(run: Run, instance: Path, command: str, named: str) -> None:
+    assert "There is no user" in run("users", command, named, code=1).err
+
+
+def test_disable_and_enable_are_inverses(run: Run, instance: Path) -> None:
+    add_admin(run)
+
+    run("users", "disable", EMAIL)
+    assert run("users", "show", EMAIL, "--json").json["is_active"] is False
+    run("users", "enable", EMAIL)
+    assert run("users", "show", EMAIL, "--json").json["is_active"] is True
+
+
+@pytest.mark.parametrize("command", [["disable"], ["delete", "--yes"]])
+def test_the_last_admin_stays(run: Run, instance: Path, command: list[str]) -> None:
+    assert "Error: " in run("users", *command, ADMIN, code=1).err
+    assert run("users", "show", ADMIN, "--json").json["is_active"] is True
+
+
+def test_delete_asks_first(run: Run, instance: Path) -> None:
+    add_admin(run)
+
+    assert "--yes" in run("users", "delete", EMAIL, code=1).err
+    run("users", "delete", EMAIL, stdin="n\n", code=1)
+    run("users", "delete", EMAIL, stdin="y\n")
+    assert [user["email"] for user in run("users", "list", "--json").json] == [ADMIN]
+
+
+def test_delete_needs_no_answer_with_yes(run: Run, instance: Path) -> None:
+    add_admin(run)
+
+    run("users", "delete", EMAIL, "--yes")
+
+
+def test_list_without_users_names_the_remedy(run: Run, tmp_path: Path) -> None:
+    run("init", tmp_path / "empty", "--no-admin")
+
+    assert "tinybase admin add" in run("-C", tmp_path / "empty", "users", "list").out
