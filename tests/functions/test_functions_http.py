@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from tinybase.functions.scaffold import write_function
 from tinybase.testing import Running, running
 
 SOURCE = '''
@@ -121,6 +122,7 @@ def tinybase(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("instance")
     (folder / "functions").mkdir()
     (folder / "functions" / "example.py").write_text(SOURCE)
+    write_function(folder / "functions", "greet-all", 'Says "hello" {now}', "public")
     (folder / "functions" / "broken.py").write_text("import nothing_of_that_name")
     environ = {
         "TINYBASE_MAX_FUNCTION_PAYLOAD_BYTES": "1000",
@@ -289,7 +291,7 @@ def test_the_list_is_what_the_caller_may_call(tinybase, signed_in):
     def names(headers):
         return [f["name"] for f in tinybase.get("/api/functions", headers).get_json()]
 
-    public = ["add", "divide", "echo", "quit", "wait"]
+    public = ["add", "divide", "echo", "greet-all", "quit", "wait"]
     assert names({}) == public
     assert names(signed_in) == sorted([*public, "clash", "count", "mine", "store", "stored"])
     assert "admins" in names(None)
@@ -382,3 +384,8 @@ def test_an_unknown_call_is_not_found(tinybase):
 def test_a_broken_file_leaves_the_others_working(tinybase):
     assert "broken.py" in tinybase.services.host.project_failures()
     assert tinybase.call("add", {"a": 1})["status"] == "succeeded"
+
+
+def test_a_function_that_was_just_scaffolded_works(tinybase):
+    assert tinybase.call("greet-all", {"name": "Ann"})["result"] == {"message": "Hello, Ann!"}
+    assert tinybase.get("/api/functions/greet-all/schema").get_json()["has_input_model"]

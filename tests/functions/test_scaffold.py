@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import runpy
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from tinybase.errors import BadRequest, Conflict
-from tinybase.extensions.rows import forget
+from tinybase.extensions.rows import claim, forget
 from tinybase.functions.scaffold import write_function
+from tinybase.functions.table import FunctionTable
 
 
 @pytest.mark.parametrize(
@@ -23,20 +27,25 @@ from tinybase.functions.scaffold import write_function
         ("_", "function.py"),
     ],
 )
-def test_a_new_function_works_at_once(tmp_path, host, functions, caller, name, file):
+def test_a_new_function_declares_what_it_was_given(tmp_path, name, file):
     path = write_function(tmp_path / "functions", name, 'Says "hello" {now}\\', "public")
 
+    module = _import(path)
+    (row,) = claim(module.__name__)
+    forget(module.__name__)
     assert path.name == file
-    names = runpy.run_path(str(path), run_name=f"scaffold_{path.stem}")
-    handler = next(
-        value
-        for value in names.values()
-        if getattr(value, "__doc__", None) and ("Answer POST" in str(value.__doc__))
-    )
-    forget(f"scaffold_{path.stem}")
-    assert handler.__module__ == f"scaffold_{path.stem}"
-    assert f'name="{name}"' in path.read_text()
-    compile(path.read_text(), str(path), "exec")
+    assert row.value.name == name
+    assert row.value.description == 'Says "hello" {now}\\'
+    assert row.value.auth == "public"
+    FunctionTable().add("project:x", row.value)
+
+
+def _import(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"scaffold_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_an_existing_file_is_left_alone(tmp_path):

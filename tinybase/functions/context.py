@@ -25,8 +25,8 @@ class Context:
 
     ``db`` is a database session of this call alone. What was written with it is committed
     when the function returns and rolled back when it raises; it is always closed.
-    ``records`` reads and writes records through the rules of their collections, and the
-    hooks of extensions run. It commits at once, so on SQLite commit ``db`` before.
+    ``records`` reads and writes records as the server itself: data is checked and hooks run,
+    but access rules do not refuse. It commits at once, so commit ``db`` before.
     ``collections`` makes the collections that an extension needs for itself.
     ``user_id`` is ``None`` for anonymous callers, application tokens and the server itself.
     ``request`` is Flask's request, or ``None`` for a call that did not come over HTTP.
