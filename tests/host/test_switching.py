@@ -190,3 +190,50 @@ def test_states_can_be_told_without_loading_anything(make_host, site, seen):
         "on": "enabled",
     }
     assert "boom" in surveyed["broken"].reason
+
+
+def test_counters_are_summed_over_processes(make_host, site, seen):
+    site.add("one", LIVELY)
+    first, second = make_host(), make_host()
+    first.start()
+    second.start()
+    for host in (first, second, second):
+        login(host)
+    second._metrics.publish(second.handlers(), now=True)
+
+    metrics = first.metrics("One")
+
+    assert metrics["extension"] == "one"
+    assert {hook["hook"]: hook["calls"] for hook in metrics["hooks"]} == {
+        "tinybase_on_startup": 2,
+        "tinybase_on_user_login": 3,
+        "tinybase_on_shutdown": 0,
+    }
+
+
+def test_handlers_are_listed_in_the_order_in_which_they_are_called(host, site, seen):
+    for name in ("a", "b"):
+        site.add(
+            name,
+            """
+            from tinybase.extensions import on_user_login
+
+            @on_user_login
+            def middle(event): ...
+
+            @on_user_login(trylast=True)
+            def last(event): ...
+
+            @on_user_login(tryfirst=True)
+            def first(event): ...
+            """,
+        )
+    host.load()
+    assert [handler.handler for handler in host.call_order()] == [
+        "a:first",
+        "b:first",
+        "a:middle",
+        "b:middle",
+        "b:last",
+        "a:last",
+    ]

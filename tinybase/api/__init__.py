@@ -11,6 +11,7 @@ from tinybase.api import (
     extensions,
     function_calls,
     functions,
+    hooks,
     records,
     settings,
     users,
@@ -19,7 +20,6 @@ from tinybase.api.cors import register_cors
 from tinybase.api.docs import register_docs
 from tinybase.api.errors import register_error_handlers
 from tinybase.api.headers import register_headers
-from tinybase.api.hooks import hook_operations
 from tinybase.api.operation import Operation
 from tinybase.api.routes import add_operations, prepare_routing
 from tinybase.api.services import Services
@@ -41,7 +41,7 @@ def operations_of(services: Services) -> list[Operation]:
         settings.operations,
         application_tokens.operations,
         extensions.operations,
-        hook_operations(),
+        hooks.operations,
     )
     return [operation for room in rooms for operation in room]
 

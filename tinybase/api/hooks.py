@@ -9,8 +9,9 @@ from typing import Any
 from tinybase.api import fields
 from tinybase.api.operation import Call, Operations, Who
 from tinybase.api.schemas import Query, Schema
-from tinybase.db import format_time, utcnow
-from tinybase.host.stats import HandlerStats, as_json
+from tinybase.host.stats import HandlerStats
+
+operations = Operations("extensions")
 
 _OF_COLLECTIONS = "collection"
 _OF_FUNCTIONS = "function_name"
@@ -78,49 +79,41 @@ class HooksQuery(Query):
     function = fields.String(max_length=100)
 
 
-def hook_operations() -> Operations:
-    """Label the operations of one application; counting begins with it."""
-    operations = Operations("extensions")
-    since = format_time(utcnow())
+@operations.get(
+    "/api/admin/extensions/<extension_name>/hooks",
+    id="extensions_list_extension_hooks",
+    who=Who.ADMIN,
+    answers={200: ExtensionHooks},
+)
+def list_extension_hooks(call: Call) -> object:
+    """List the handlers of an extension."""
+    host = call.services.host
+    name = host.extension(call.path["extension_name"]).name
+    return {"extension": name, "hooks": _describe(host.handlers(name))}
 
-    @operations.get(
-        "/api/admin/extensions/<extension_name>/hooks",
-        id="extensions_list_extension_hooks",
-        who=Who.ADMIN,
-        answers={200: ExtensionHooks},
-    )
-    def list_extension_hooks(call: Call) -> object:
-        """List the handlers of an extension."""
-        host = call.services.host
-        name = host.extension(call.path["extension_name"]).name
-        return {"extension": name, "hooks": _describe(host.handlers(name))}
 
-    @operations.get(
-        "/api/admin/extensions/<extension_name>/metrics",
-        id="extensions_get_extension_metrics",
-        who=Who.ADMIN,
-        answers={200: ExtensionMetrics},
-    )
-    def get_extension_metrics(call: Call) -> object:
-        """Return the counters of an extension's handlers in the worker that answers."""
-        host = call.services.host
-        name = host.extension(call.path["extension_name"]).name
-        metrics = [as_json(handler) for handler in host.handlers(name)]
-        return {"extension": name, "since": since, "hooks": metrics}
+@operations.get(
+    "/api/admin/extensions/<extension_name>/metrics",
+    id="extensions_get_extension_metrics",
+    who=Who.ADMIN,
+    answers={200: ExtensionMetrics},
+)
+def get_extension_metrics(call: Call) -> object:
+    """Return the counters of an extension's handlers, summed over all workers."""
+    return call.services.host.metrics(call.path["extension_name"])
 
-    @operations.get(
-        "/api/admin/hooks",
-        id="extensions_list_hooks",
-        who=Who.ADMIN,
-        query=HooksQuery,
-        answers={200: HookList},
-    )
-    def list_hooks(call: Call) -> object:
-        """List what would run at an event, in order."""
-        handlers = call.services.host.handlers()
-        return {"hooks": _describe(h for h in handlers if _is_asked_for(h, **call.query))}
 
-    return operations
+@operations.get(
+    "/api/admin/hooks",
+    id="extensions_list_hooks",
+    who=Who.ADMIN,
+    query=HooksQuery,
+    answers={200: HookList},
+)
+def list_hooks(call: Call) -> object:
+    """List what would run at an event, in order."""
+    handlers = call.services.host.call_order()
+    return {"hooks": _describe(h for h in handlers if _is_asked_for(h, **call.query))}
 
 
 def _is_asked_for(

@@ -161,6 +161,17 @@ class Counter(db.Model):  # type: ignore[name-defined,misc]
     value: Mapped[int] = mapped_column(default=0)
 
 
+class WorkerMetrics(db.Model):  # type: ignore[name-defined,misc]
+    """The counters of the handlers in one process, as it last published them."""
+
+    __tablename__ = "worker_metrics"
+
+    process_id: Mapped[UUID] = mapped_column(Guid, primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(Instant)
+    updated_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    handlers: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
+
+
 class RateLimit(db.Model):  # type: ignore[name-defined,misc]
     """How often something happened in the current window of a limit."""
 

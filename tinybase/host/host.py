@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from typing import Any
 
 import pluggy
 from packaging.utils import canonicalize_name
@@ -24,6 +25,8 @@ from tinybase.host.dispatch import Dispatcher
 from tinybase.host.guard import Surroundings
 from tinybase.host.loading import new_plugin_manager
 from tinybase.host.marker import LoadingMarker
+from tinybase.host.metrics import Metrics
+from tinybase.host.plugin import call_order
 from tinybase.host.snapshot import ExtensionState, FunctionRegistry, Loaded, Snapshot
 from tinybase.host.stats import HandlerStats
 
@@ -53,6 +56,7 @@ class Host:
     ) -> None:
         self.around = Surroundings()
         self.desired = DesiredState(database)
+        self._metrics = Metrics(database)
         self._config = config
         self._dispatcher = dispatcher
         self._marker = LoadingMarker(config.instance)
@@ -129,6 +133,20 @@ class Host:
             if wanted is None or loaded.name == wanted
             for handler in loaded.plugin.handlers
         ]
+
+    def call_order(self) -> list[HandlerStats]:
+        """Return all handlers, hook by hook, in the order in which they would be called."""
+        return call_order(self.pm)
+
+    def metrics(self, name: str) -> dict[str, Any]:
+        """Return what became of the calls of an extension's handlers, in all workers.
+
+        The counters of other workers are a few seconds old.
+
+        :raises NotFound: if it is neither installed nor wished for.
+        """
+        name = self.extension(name).name
+        return self._metrics.read(name, self.handlers(name))
 
     def project_failures(self) -> dict[str, str]:
         """Return what is wrong with modules of the operator's own code."""
@@ -259,10 +277,11 @@ class Host:
         while not self._stopping.wait(_WATCH_SECONDS):
             try:
                 self.refresh()
+                self._metrics.publish(self.handlers())
             except TinyBaseError as error:
-                _log.warning("could not look for changes of the extensions: %s", error.detail)
-            except Exception:  # noqa: BLE001 - the thread must go on looking
-                _log.exception("could not look for changes of the extensions")
+                _log.warning("could not keep in step with other workers: %s", error.detail)
+            except Exception:  # noqa: BLE001 - the thread must go on
+                _log.exception("could not keep in step with other workers")
 
     # --- lifecycle hooks -------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
+import pluggy
+
 import tinybase_hookspecs
 from tinybase.extensions.rows import Declaration, Handler, claim, describe
 from tinybase.extensions.signatures import is_async
@@ -25,6 +27,7 @@ HOOKS = frozenset(name for name in tinybase_hookspecs.__all__ if name.startswith
 COLLECTING = frozenset(name for name in HOOKS if name.startswith("tinybase_register_"))
 """The hooks that are called while extensions are loaded, where a failure is the loader's."""
 
+_STATS = "tinybase_stats"  # the attribute of an implementation in which we find its counters
 _MARK = "tinybase_impl"  # the attribute in which pluggy's marker of our project keeps its options
 
 
@@ -46,8 +49,13 @@ class ExtensionPlugin:
         self._down = itertools.count(10**6, -1)
         self._up = itertools.count()
 
-    def add(self, function: Callable[..., Any], **options: Any) -> None:
+    def add(
+        self, function: Callable[..., Any], stats: HandlerStats | None = None, **options: Any
+    ) -> None:
         """Add an implementation; ``options`` are those of ``hookimpl``."""
+        if stats is not None:
+            self.handlers.append(stats)
+            vars(function)[_STATS] = stats
         number = next(self._up if options.get("trylast") else self._down)
         setattr(self, f"implementation_{number:07}", hookimpl(**options)(function))
 
@@ -72,6 +80,17 @@ def make_plugin(
     return plugin
 
 
+def call_order(manager: pluggy.PluginManager) -> list[HandlerStats]:
+    """Return all handlers, hook by hook, in the order in which pluggy calls them."""
+    handlers = []
+    for hook in sorted(HOOKS):
+        for implementation in reversed(getattr(manager.hook, hook).get_hookimpls()):
+            stats = getattr(implementation.function, _STATS, None)
+            if stats is not None:
+                handlers.append(stats)
+    return handlers
+
+
 def _add_handler(plugin: ExtensionPlugin, row: Handler, around: Surroundings) -> None:
     stats = HandlerStats(
         plugin.name,
@@ -81,9 +100,9 @@ def _add_handler(plugin: ExtensionPlugin, row: Handler, around: Surroundings) ->
         filters={field: list(patterns) for field, patterns in row.filters.items()},
         is_async=is_async(row.function),
     )
-    plugin.handlers.append(stats)
     plugin.add(
         _implementation(row, Guard(stats, around)),
+        stats,
         specname=row.hook,
         tryfirst=row.tryfirst,
         trylast=row.trylast,
@@ -159,13 +178,12 @@ def _add_raw(
         f"{function.__module__}:{describe(function)}",
         is_async=is_async(function),
     )
-    plugin.handlers.append(stats)
     guard = Guard(stats, around)
     if options.get("wrapper") or options.get("hookwrapper"):
         old_style = bool(options.get("hookwrapper"))
-        plugin.add(guard_wrapper(function, guard, old_style=old_style), **options)
+        plugin.add(guard_wrapper(function, guard, old_style=old_style), stats, **options)
     else:
-        plugin.add(guard_function(function, guard), **options)
+        plugin.add(guard_function(function, guard), stats, **options)
 
 
 def _raw_implementations(

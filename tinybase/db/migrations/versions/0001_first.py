@@ -132,9 +132,19 @@ def upgrade() -> None:
     op.create_index("ix_tokens_kind", "tokens", ["kind"])
     op.create_index("ix_tokens_session_id", "tokens", ["session_id"])
     op.create_index("ix_tokens_user_id", "tokens", ["user_id"])
+    op.create_table(
+        "worker_metrics",
+        sa.Column("process_id", Guid(), nullable=False),
+        sa.Column("started_at", Instant(), nullable=False),
+        sa.Column("updated_at", Instant(), nullable=False),
+        sa.Column("handlers", Json, nullable=False),
+        sa.PrimaryKeyConstraint("process_id"),
+    )
+    op.create_index("ix_worker_metrics_updated_at", "worker_metrics", ["updated_at"])
 
 
 def downgrade() -> None:
+    op.drop_table("worker_metrics")
     op.drop_table("tokens")
     op.drop_table("records")
     op.drop_table("function_calls")

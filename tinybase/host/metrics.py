@@ -1,0 +1,92 @@
+"""The counters of handlers, summed over all workers of all hosts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, select
+from uuid_utils.compat import uuid7
+
+from tinybase.db import Database, format_time, utcnow
+from tinybase.db.models import WorkerMetrics
+from tinybase.db.upsert import insert
+from tinybase.host.stats import HandlerStats, as_json
+
+_metrics = WorkerMetrics.__table__
+
+_PUBLISH_SECONDS = 5.0
+_KEPT = timedelta(days=7)
+_ADDED_UP = ("calls", "errors", "timeouts", "total_ms")
+
+
+class Metrics:
+    """Publishes the counters of this process and adds up those of all.
+
+    A worker that has ended still counts, for some days: what its handlers did has happened.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._process = uuid7()
+        self._started_at = utcnow()
+        self._published: list[dict[str, Any]] = []
+        self._next = 0.0
+
+    def publish(self, handlers: Iterable[HandlerStats], *, now: bool = False) -> None:
+        """Store the counters of this process if they have changed, every few seconds."""
+        if not now and time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _PUBLISH_SECONDS
+        counters = [{"extension": h.extension, **as_json(h)} for h in handlers if h.calls]
+        if counters == self._published:
+            return
+        values = {"updated_at": utcnow(), "handlers": counters}
+        with self._database.write() as work:
+            statement = insert(work.connection, _metrics).values(
+                process_id=self._process, started_at=self._started_at, **values
+            )
+            work.connection.execute(
+                statement.on_conflict_do_update(index_elements=["process_id"], set_=values)
+            )
+            work.connection.execute(
+                delete(_metrics).where(_metrics.c.updated_at < utcnow() - _KEPT)
+            )
+        self._published = counters
+
+    def read(self, extension: str, handlers: Iterable[HandlerStats]) -> dict[str, Any]:
+        """Return the sums for the handlers of an extension, and since when they count.
+
+        :param handlers: those of this process, whose counters are taken as they are now.
+        """
+        since, others = self._read_others()
+        hooks = []
+        for handler in handlers:
+            total = as_json(handler)
+            for counters in others:
+                if (counters["extension"], counters["hook"], counters["handler"]) == (
+                    extension,
+                    handler.hook,
+                    handler.handler,
+                ):
+                    _add(total, counters)
+            hooks.append(total)
+        return {"extension": extension, "since": format_time(since), "hooks": hooks}
+
+    def _read_others(self) -> tuple[datetime, list[dict[str, Any]]]:
+        query = select(_metrics.c.process_id, _metrics.c.started_at, _metrics.c.handlers)
+        with self._database.connect() as connection:
+            rows = [row for row in connection.execute(query) if row.process_id != self._process]
+        since = min((row.started_at for row in rows), default=self._started_at)
+        return min(since, self._started_at), [c for row in rows for c in row.handlers]
+
+
+def _add(total: dict[str, Any], counters: dict[str, Any]) -> None:
+    for name in _ADDED_UP:
+        total[name] = round(total[name] + counters[name], 3)
+    total["max_ms"] = max(total["max_ms"], counters["max_ms"])
+    error = counters["last_error"]
+    if error and (total["last_error"] is None or error["at"] > total["last_error"]["at"]):
+        total["last_error"] = error
