@@ -54,6 +54,7 @@ def application() -> Flask:
     # Not atexit: a process of multiprocessing, which granian's workers are, skips that.
     Finalize(None, _stop, args=(services,), exitpriority=10)
     services.host.start()
+    services.functions.close_abandoned()
     return app
 
 

@@ -252,6 +252,20 @@ def test_async_handlers_share_one_loop_that_outlives_the_event(host, site, seen)
     assert isinstance(seen[0], asyncio.AbstractEventLoop)
 
 
+@pytest.mark.parametrize("error", ["SystemExit", "KeyboardInterrupt", "ValueError"])
+def test_an_async_handler_that_wants_to_end_the_process_ends_only_itself(error, host, site, seen):
+    site.add(
+        "quits",
+        HEAD + f"@on_record_create\nasync def quits(event): raise {error}\n"
+        "@on_record_create\nasync def stays(event): seen.append('stays')\n",
+    )
+    host.load()
+    create(host)
+    create(host)
+    assert seen == ["stays", "stays"]
+    assert handler_stats(host, "quits:quits").errors == 2
+
+
 @pytest.mark.parametrize("style", ["wrapper=True", "hookwrapper=True"])
 @pytest.mark.parametrize("moment", ["before", "after", "never"])
 def test_a_raw_wrapper_that_fails_is_passed_over(style, moment, host, site, seen, caplog):

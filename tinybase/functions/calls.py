@@ -214,10 +214,7 @@ class Functions:
         return result
 
     def _await(self, awaitable: Awaitable[Any]) -> Any:
-        ending = self._host.around.loop.run(_contained(awaitable), self._config.timeout_seconds)
-        if ending.error is not None:
-            raise ending.error
-        return ending.value
+        return self._host.around.loop.run(awaitable, self._config.timeout_seconds)
 
     def _dump(self, function: Function, value: Any) -> Any:
         model = function.output_model
@@ -305,14 +302,6 @@ class _Overdue:
         with self._lock:
             self._runs = [(who, run) for who, run in self._runs if not run.is_over]
             return sum(who == caller for who, _ in self._runs)
-
-
-async def _contained(awaitable: Awaitable[Any]) -> Ending:
-    """Await something so that ``SystemExit`` ends it and not the loop that all share."""
-    try:
-        return Ending(await awaitable)
-    except (SystemExit, KeyboardInterrupt) as error:
-        return Ending(error=error)
 
 
 def _caller(actor: Actor, address: str | None) -> str:

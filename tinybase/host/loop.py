@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TypeVar
 
 _T = TypeVar("_T")
 
@@ -23,17 +24,22 @@ class LoopThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
 
-    def run(self, coroutine: Coroutine[Any, Any, _T], timeout: float | None = None) -> _T:
-        """Wait for a coroutine, from a thread that is not the loop's own.
+    def run(self, awaitable: Awaitable[_T], timeout: float | None = None) -> _T:
+        """Wait for something awaitable, from a thread that is not the loop's own.
+
+        What it raises is raised here, ``SystemExit`` included.
 
         :raises TimeoutError: when it takes longer than ``timeout`` seconds; it is cancelled.
         """
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
+        future = asyncio.run_coroutine_threadsafe(_contained(awaitable), self._running_loop())
         try:
-            return future.result(timeout)
+            outcome = future.result(timeout)
         except TimeoutError:
             future.cancel()
             raise
+        if isinstance(outcome, _Ended):
+            raise outcome.error
+        return outcome
 
     def stop(self) -> None:
         """End the loop; what still runs on it is abandoned."""
@@ -51,6 +57,21 @@ class LoopThread:
                     target=_run_forever, args=(self._loop,), name="tinybase-loop", daemon=True
                 ).start()
             return self._loop
+
+
+@dataclass
+class _Ended:
+    """What was awaited wanted to end the process."""
+
+    error: BaseException
+
+
+async def _contained(awaitable: Awaitable[_T]) -> _T | _Ended:
+    """Await something; asyncio would let these two exceptions end the loop that all share."""
+    try:
+        return await awaitable
+    except (SystemExit, KeyboardInterrupt) as error:
+        return _Ended(error)
 
 
 def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
