@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pluggy
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 from uuid_utils.compat import uuid7
 
 import tinybase_hookspecs
@@ -82,19 +82,21 @@ class Listener:
         self._events.append(event)
 
 
-@pytest.fixture
-def make_room(tmp_path: Path) -> Iterator[Callable[..., Room]]:
-    """Open the services on one database; each call is like another process."""
-    engines = []
+class Rooms:
+    """Opens the services on the database in a folder; each time like another process."""
 
-    def make(**environ: str) -> Room:
-        settings = config.load(tmp_path, environ)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._engines: list[Engine] = []
+
+    def __call__(self, **environ: str) -> Room:
+        settings = config.load(self._folder, environ)
         options = engine_settings(settings)
         engine = create_engine(
             options["SQLALCHEMY_DATABASE_URI"], **options["SQLALCHEMY_ENGINE_OPTIONS"]
         )
         prepare(engine, settings)
-        engines.append(engine)
+        self._engines.append(engine)
         db.metadata.create_all(engine)
         manager = pluggy.PluginManager("tinybase")
         manager.add_hookspecs(tinybase_hookspecs)
@@ -105,12 +107,28 @@ def make_room(tmp_path: Path) -> Iterator[Callable[..., Room]]:
         manager.register(Listener(room.events))
         return room
 
-    yield make
-    for engine in engines:
-        engine.dispose()
+    def close(self) -> None:
+        for engine in self._engines:
+            engine.dispose()
 
 
 @pytest.fixture
-def room(make_room: Callable[..., Room]) -> Room:
+def make_room(tmp_path: Path) -> Iterator[Rooms]:
+    """Open the services on one database, as often as a test wants."""
+    rooms = Rooms(tmp_path)
+    yield rooms
+    rooms.close()
+
+
+@pytest.fixture
+def room(make_room: Rooms) -> Room:
     """Return the services on an empty database."""
     return make_room()
+
+
+@pytest.fixture(scope="module")
+def shared_room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    """Return the services on a database that the tests of a module share."""
+    rooms = Rooms(tmp_path_factory.mktemp("shared"))
+    yield rooms()
+    rooms.close()

@@ -68,7 +68,7 @@ _COMMON = frozenset(
         "order",
     }
 )
-_IN_ITEMS = _COMMON - {"name", "required", "default", "unique", "indexed"}
+_IN_ITEMS = _COMMON - {"name", "default", "unique", "indexed"}
 _IN_PROPERTIES = _COMMON - {"unique", "indexed"}
 _OWN: Mapping[Kind, frozenset[str]] = {
     kind: frozenset(options.split())

@@ -50,22 +50,21 @@ def parse_terms(pairs: Iterable[tuple[str, str]]) -> list[Term]:
     :raises BadRequest: ``duplicate_parameter`` when a term that takes one value is there
         twice; ``invalid_filter`` when there are too many.
     """
-    values: dict[tuple[str, str], list[str]] = {}
+    values: dict[tuple[str, str | None], list[str]] = {}
     for key, value in pairs:
         match = FILTER_KEY.fullmatch(key)
         if match is None:
             continue
-        field, operator = match.group(1), match.group(2)
         # "filter[a]" and "filter[a][eq]" are two keys and so two terms.
-        name = (field, operator if operator is not None else "")
-        if name in values and operator not in SEVERAL:
+        field, operator = match.group(1), match.group(2)
+        if (field, operator) in values and operator not in SEVERAL:
             raise BadRequest(
                 "A filter term with one value is there twice; use the operator 'in'.",
                 code="duplicate_parameter",
             )
-        values.setdefault(name, []).append(value)
+        values.setdefault((field, operator), []).append(value)
     return check_terms(
-        Term(field, operator or "eq", _values(operator, texts))
+        Term(field, "eq" if operator is None else operator, _values(operator, texts))
         for (field, operator), texts in values.items()
     )
 

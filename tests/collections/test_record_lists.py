@@ -1,0 +1,389 @@
+"""Lists against a plain Python model: filters, sorting, paging, totals."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tinybase.actors import SYSTEM
+from tinybase.collections.terms import SortKey, Term, parse_sort, parse_terms
+from tinybase.errors import BadRequest
+
+TEXTS = ["", "a", "A", "aa", "ab", "B", "ä", "\uffff", "😀", "%", "_", "a%b", "a_b", "'", '"', "\\"]
+UUIDS = [f"0190b6c2-0000-7000-8000-00000000000{digit}" for digit in "0ab"]
+TIMES = [
+    "2026-01-31T12:00:00.000000Z",
+    "2026-01-31T12:00:00.000001Z",
+    "0999-12-31T00:00:00.000000Z",
+]
+POOLS: dict[str, list[Any]] = {
+    "string": TEXTS,
+    "integer": [0, 1, -1, 2, 10, 2**63 - 1, -(2**63)],
+    "number": [0.0, 0.1, 1.0, -1.5, 1e300, 0.30000000000000004],
+    "boolean": [True, False],
+    "datetime": TIMES,
+    "date": ["2026-01-31", "2026-02-01", "0999-01-01"],
+    "email": ["a@b.de", "B@b.de"],
+    "url": ["http://a", "https://b.de/?q=%25"],
+    "uuid": UUIDS,
+    "enum": ["x", "y"],
+    "json": ["a", 1, None, [1], {"a": 1}, True],
+    "dict": [{}, {"a": 1}],
+}
+ITEMS = [*TEXTS[:6], 0, 1, 1.5, True, False, None, ["a"], {"a": 1}, "1", "true", "null"]
+SCALARS = [name for name in POOLS if name not in ("json", "dict")]
+COMPARED = [name for name in SCALARS if name not in ("boolean", "uuid")]
+TEXTUAL = ["string", "email", "url", "enum"]
+
+FIELDS = [
+    *({"name": name, "type": name, "indexed": name in SCALARS} for name in POOLS if name != "enum"),
+    {"name": "enum", "type": "enum", "values": ["x", "y"]},
+    {"name": "anything", "type": "list"},
+    {"name": "numbers", "type": "list[int]"},
+    {"name": "flags", "type": "list[bool]"},
+]
+
+
+@pytest.fixture(scope="module")
+def stored(shared_room):
+    """Return sixty records with every kind of value, in the order of their making."""
+    choose = random.Random(7)
+    shared_room.make("things", *FIELDS)
+    shared_room.make("others", *FIELDS)
+    documents = []
+    for _ in range(60):
+        document = {name: choose.choice([*pool, None]) for name, pool in POOLS.items()}
+        document["anything"] = choose.sample(ITEMS, 3)
+        document["numbers"] = choose.choices([0, 1, 2], k=2)
+        document["flags"] = choose.choices([True, False], k=choose.randrange(3))
+        documents.append(document)
+    shared_room.fill("others", *documents[:5])
+    for document in documents:
+        shared_room.fill("things", document)
+    page = shared_room.records.list(SYSTEM, "things", sort="created_at")
+    assert [record.data for record in page.records] == documents
+    return page.records
+
+
+def holds(record: Any, term: Term) -> bool:
+    """Say what the contract says about one record and one term."""
+    value = (
+        getattr(record, term.field, None) if term.field == "version" else record.data[term.field]
+    )
+    operator, given = term.operator, term.values
+    if operator == "null":
+        return (value is None) == given[0]
+    if operator in ("ne", "nin"):
+        return value is None or value not in given
+    if value is None:
+        return False
+    if operator == "contains":
+        return given[0] in value
+    if operator == "startswith":
+        return value.startswith(given[0])
+    tests = {
+        "eq": value == given[0],
+        "in": value in given,
+        "gt": operator == "gt" and value > given[0],
+        "gte": operator == "gte" and value >= given[0],
+        "lt": operator == "lt" and value < given[0],
+        "lte": operator == "lte" and value <= given[0],
+    }
+    return tests[operator]
+
+
+def text_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+@st.composite
+def terms(draw: st.DrawFn) -> Term:
+    operator = draw(
+        st.sampled_from(["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "startswith", "null"])
+        | st.just("contains")
+    )
+    if operator == "null":
+        return Term(draw(st.sampled_from(list(POOLS))), operator, (draw(st.booleans()),))
+    if operator in ("startswith", "contains"):
+        field = draw(st.sampled_from(TEXTUAL))
+        return Term(field, operator, (draw(st.sampled_from(POOLS[field]) | NICE_TEXT),))
+    field = draw(st.sampled_from(SCALARS if operator in ("eq", "ne", "in", "nin") else COMPARED))
+    value = st.sampled_from(POOLS[field])
+    if field == "string":
+        value |= NICE_TEXT
+    if field == "integer":
+        value |= st.integers(-(2**63), 2**63 - 1)
+    if field == "number":
+        value |= st.floats(allow_nan=False, allow_infinity=False)
+    count = draw(st.integers(1, 4)) if operator in ("in", "nin") else 1
+    return Term(field, operator, tuple(draw(value) for _ in range(count)))
+
+
+NICE_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4)
+ONCE = settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@ONCE
+@given(st.lists(terms(), min_size=1, max_size=4))
+def test_filters_find_what_the_model_finds(shared_room, stored, chosen):
+    expected = [record.id for record in stored if all(holds(record, term) for term in chosen)]
+    page = shared_room.records.list(SYSTEM, "things", filters=chosen, sort="created_at")
+    assert [record.id for record in page.records] == expected
+    assert page.total == len(expected)
+
+    if len({(term.field, term.operator) for term in chosen}) == len(chosen):
+        pairs = [pair for term in chosen for pair in as_pairs(term)]
+        filters = parse_terms(pairs)
+        page = shared_room.records.list(SYSTEM, "things", filters=filters, sort="created_at")
+        assert [record.id for record in page.records] == expected
+
+
+def as_pairs(term: Term) -> list[tuple[str, str]]:
+    """Return the term as it comes out of a query string."""
+    texts = map(text_of, term.values)
+    if term.operator in ("in", "nin"):
+        texts = (text.replace("\\", "\\\\").replace(",", "\\,") for text in texts)
+    return [(f"filter[{term.field}][{term.operator}]", text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "found"),
+    [
+        ("anything", "a", lambda items: "a" in items),
+        ("anything", "null", lambda items: "null" in items),
+        ("anything", "", lambda items: "" in items),
+        ("anything", "1.5", lambda items: 1.5 in items),
+        ("anything", "1", lambda items: bool({"1", "int 1"} & set(map(tagged, items)))),
+        ("anything", "true", lambda items: "true" in items or any(item is True for item in items)),
+        ("anything", '["a"]', lambda items: False),
+        ("numbers", "2", lambda items: 2 in items),
+        ("numbers", "7", lambda items: False),
+        ("flags", "no", lambda items: False in items),
+        ("flags", "1", lambda items: True in items),
+    ],
+)  # fmt: skip
+def test_contains_looks_for_a_list_item(shared_room, stored, field, text, found):
+    expected = [record.id for record in stored if found(record.data[field])]
+    page = shared_room.records.list(
+        SYSTEM, "things", filters={field: {"contains": text}}, sort="created_at"
+    )
+    assert [record.id for record in page.records] == expected
+
+
+def tagged(item: Any) -> Any:
+    return f"int {item}" if type(item) is int else str(item)
+
+
+def key_of(record: Any, field: str) -> tuple[bool, Any]:
+    system = field in ("id", "owner_id", "created_at", "updated_at", "version")
+    value = getattr(record, field) if system else record.data[field]
+    return (False, 0) if value is None else (True, value)
+
+
+@ONCE
+@given(
+    st.lists(
+        st.builds(
+            SortKey,
+            st.sampled_from([*SCALARS, "created_at", "version", "id", "owner_id"]),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=5,
+        unique_by=lambda key: key.field,
+    ),
+    st.integers(1, 100),
+    st.integers(0, 70),
+)
+def test_sorting_is_total_and_has_nulls_first(shared_room, stored, keys, limit, offset):
+    expected = list(stored)
+    last = keys[-1].descending
+    for field in ("id", "created_at"):
+        expected.sort(key=lambda record: getattr(record, field), reverse=last)
+    for key in reversed(keys):
+        expected.sort(key=lambda record: key_of(record, key.field), reverse=key.descending)
+
+    page = shared_room.records.list(SYSTEM, "things", sort=keys, limit=limit, offset=offset)
+    ids = [record.id for record in expected]
+    # Python's stable sort keeps the earlier order of equal ones also when reversed.
+    assert [record.id for record in page.records] == ids[offset : offset + limit]
+    assert page.total == 60
+
+
+@pytest.mark.parametrize("field", [*SCALARS, "created_at", "id"])
+@pytest.mark.parametrize("descending", [False, True])
+def test_pages_hold_every_record_once(shared_room, stored, field, descending):
+    seen = []
+    for offset in range(0, 60, 7):
+        page = shared_room.records.list(
+            SYSTEM, "things", sort=[SortKey(field, descending)], limit=7, offset=offset
+        )
+        seen += [record.id for record in page.records]
+    assert sorted(seen) == sorted(record.id for record in stored)
+
+
+def test_the_newest_record_is_first(room):
+    room.make("log", {"name": "n", "type": "int"})
+    room.fill("log", *({"n": n} for n in range(300)))
+    page = room.records.list(SYSTEM, "log", limit=300)
+    assert [record.data["n"] for record in page.records] == list(range(299, -1, -1))
+
+
+def test_the_count_can_be_left_out(shared_room, stored):
+    page = shared_room.records.list(SYSTEM, "things", count=False, limit=3)
+    assert (len(page.records), page.total) == (3, None)
+
+
+def test_system_fields_can_be_filtered_by(shared_room, stored):
+    def ids(**filters: Any) -> list[Any]:
+        page = shared_room.records.list(SYSTEM, "things", filters=filters, sort="created_at")
+        return [record.id for record in page.records]
+
+    middle = stored[30]
+    assert ids(id=str(middle.id).upper()) == [middle.id]
+    assert ids(created_at={"gt": middle.created_at.isoformat()}) == [r.id for r in stored[31:]]
+    assert ids(created_at=middle.created_at) == [middle.id]
+    assert ids(version={"in": "1,2"}) == [record.id for record in stored]
+    assert ids(version={"gt": 1}) == []
+    assert ids(owner_id={"null": "true"}) == [record.id for record in stored]
+    zone = middle.created_at.astimezone(UTC) - timedelta(0)
+    assert ids(updated_at={"lte": datetime.isoformat(zone)}) == [r.id for r in stored[:31]]
+
+
+def test_a_field_with_the_name_of_a_system_field_is_addressed_below_data(room):
+    room.make("odd", {"name": "version", "type": "string"}, {"name": "id", "type": "int"})
+    room.fill("odd", {"version": "b", "id": 1}, {"version": "a", "id": 2})
+
+    def found(sort: str = "-created_at", **filters: Any) -> list[int]:
+        page = room.records.list(SYSTEM, "odd", filters=filters, sort=sort)
+        return [record.data["id"] for record in page.records]
+
+    assert found(**{"data.version": "a"}) == [2]
+    assert found(version=1) == [2, 1]
+    assert found("data.version") == [2, 1]
+    assert found("data.id") == [1, 2]
+
+
+IDENTITY = frozenset({"eq", "ne", "in", "nin", "null"})
+ORDER = IDENTITY | {"gt", "gte", "lt", "lte"}
+PARTS = ORDER | {"contains", "startswith"}
+OPERATORS_OF = {
+    "boolean": IDENTITY,
+    "uuid": IDENTITY,
+    "json": {"null"},
+    "dict": {"null"},
+    "anything": {"null", "contains"},
+    **dict.fromkeys(("integer", "number", "datetime", "date", "created_at"), ORDER),
+    **dict.fromkeys(("string", "email", "url", "enum"), PARTS),
+}
+GOOD = {"boolean": "true", "uuid": UUIDS[0], "integer": "1", "number": "1", "date": "2026-01-01"}
+GOOD |= {"datetime": "2026-01-01", "created_at": "2026-01-01"}
+EVERY = ["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "contains", "startswith", "null"]
+
+
+@pytest.mark.parametrize(
+    ("field", "operator"),
+    [*itertools.product(OPERATORS_OF, [*EVERY, "EQ", "", "like", "__class__"])],
+)
+def test_an_operator_that_a_type_lacks_is_refused(shared_room, stored, field, operator):
+    value = "true" if operator == "null" else GOOD.get(field, "x")
+    pairs = [(f"filter[{field}][{operator}]", value)]
+    if operator in OPERATORS_OF[field]:
+        shared_room.records.list(SYSTEM, "things", filters=parse_terms(pairs))
+        return
+    assert refusal(shared_room, filters=parse_terms(pairs)) == "invalid_filter"
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    list(
+        {
+            "integer": ["", "x", "1.5", "9" * 30, " 1", "1_0", "0x1", "true"],
+            "number": ["", "nan", "inf", "1e999", "x"],
+            "boolean": ["", "2", "maybe"],
+            "datetime": ["", "yesterday", "2026-13-01"],
+            "date": ["", "2026-1-1", "2026-02-30", "20260131"],
+            "uuid": ["", "x", "0190b6c2"],
+            "id": ["", "1"],
+            "version": ["", "x"],
+            "created_at": ["", "x"],
+        }.items()
+    ),
+)
+def test_a_value_that_is_none_of_its_type_is_refused(shared_room, stored, field, values):
+    for value in values:
+        for operator in ("eq", "ne", "in", "nin"):
+            pairs = [(f"filter[{field}][{operator}]", value)]
+            assert refusal(shared_room, filters=parse_terms(pairs)) == "invalid_filter", value
+
+
+@pytest.mark.parametrize(
+    "name", ["nope", "", "data", "data.", "data.nope", "data.data.string", "STRING"]
+)
+def test_an_unknown_field_is_refused(shared_room, stored, name):
+    assert refusal(shared_room, filters=[Term(name, "eq", ("x",))]) == "invalid_filter"
+    assert refusal(shared_room, sort=[SortKey(name)]) == "invalid_sort"
+
+
+@pytest.mark.parametrize("name", ["json", "dict", "anything", "data.flags"])
+def test_what_is_no_scalar_cannot_be_sorted_by(shared_room, stored, name):
+    assert refusal(shared_room, sort=[SortKey(name)]) == "invalid_sort"
+
+
+def test_lists_of_lists_cannot_be_looked_into(room):
+    room.make("odd", {"name": "rows", "type": "list", "items": "list"})
+    with pytest.raises(BadRequest):
+        room.records.list(SYSTEM, "odd", filters={"rows": {"contains": "a"}})
+
+
+def refusal(room: Any, **query: Any) -> str:
+    with pytest.raises(BadRequest) as caught:
+        room.records.list(SYSTEM, "things", **query)
+    return caught.value.code
+
+
+def test_filter_terms_are_parsed():
+    pairs = [
+        ("filter[a]", "x"),
+        ("filter[a][eq]", "y"),
+        ("filter[b][in]", r"p,q\,r"),
+        ("filter[b][in]", r"s\\,t\n"),
+        ("filter[c][in]", ""),
+        ("limit", "3"),
+    ]
+    assert parse_terms(pairs) == [
+        Term("a", "eq", ("x",)),
+        Term("a", "eq", ("y",)),
+        Term("b", "in", ("p", "q,r", "s\\", r"t\n")),
+        Term("c", "in", ("",)),
+    ]
+
+
+def test_a_term_with_one_value_cannot_be_repeated():
+    with pytest.raises(BadRequest) as caught:
+        parse_terms([("filter[a][gt]", "1"), ("filter[a][gt]", "2")])
+    assert caught.value.code == "duplicate_parameter"
+
+
+def test_terms_values_and_sort_keys_are_limited():
+    terms = [(f"filter[f{index}]", "") for index in range(21)]
+    assert len(parse_terms(terms[:20])) == 20
+    values = ",".join("x" * 101)
+    for pairs in (terms, [("filter[a][in]", values)], [("filter[a][in]", "x")] * 101):
+        with pytest.raises(BadRequest) as caught:
+            parse_terms(pairs)
+        assert caught.value.code == "invalid_filter"
+    assert len(parse_sort("a,b,c,d,e")) == 5
+    with pytest.raises(BadRequest) as caught:
+        parse_sort("a,b,c,d,e,f")
+    assert caught.value.code == "invalid_sort"
