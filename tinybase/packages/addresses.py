@@ -239,7 +239,9 @@ def _repository(text: str) -> GitSource:
         _refuse("it has a percent sign or a backslash in it. Write the address plainly")
     path, at, ref = path.partition("@")
     owner, _, rest = path.partition("/")
-    name, _, inside = rest.removesuffix("/").partition("/")
+    name, slash, inside = rest.removesuffix("/").partition("/")
+    if slash and not inside:
+        _refuse("it has two slashes in a row. Leave out one of them")
     source = GitSource(_checked_owner(owner), _checked_repository(name))
     if inside:
         if at:
@@ -318,7 +320,7 @@ def _checked_ref(text: str) -> str:
 
 
 def _checked_folder(text: str) -> str:
-    parts = text.strip("/").split("/")
+    parts = text.removesuffix("/").split("/")
     if not all(_PART.fullmatch(part) and ".." not in part for part in parts):
         _refuse("its folder is no plain path inside the repository")
     return "/".join(parts)
