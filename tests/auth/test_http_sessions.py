@@ -488,6 +488,9 @@ def test_one_account_is_guessed_ten_times_in_every_spelling(make_app):
     ]
 
     assert codes == ["invalid_credentials"] * 10 + ["rate_limited"] * 4
+    body = {"email": "strasse@example.com", "password": PASSWORD}
+    locked = post(client, "login", body, headers={"X-Forwarded-For": "198.51.100.200"})
+    assert 60 < int(locked.headers["Retry-After"]) <= 900
 
 
 # Secrets

@@ -1,5 +1,4 @@
 import re
-import statistics
 import threading
 import time
 from dataclasses import replace
@@ -86,7 +85,7 @@ def test_asking_takes_as_long_for_every_address(room, ann):
 
     people = ("ann@example.com", "nobody@example.com")
     samples = [[seconds(email) for email in people] for _ in range(7)]
-    known, unknown = (statistics.median(times) for times in zip(*samples, strict=True))
+    known, unknown = (min(times) for times in zip(*samples, strict=True))
 
     assert known == pytest.approx(unknown, rel=0.1)
 

@@ -118,8 +118,9 @@ def test_who_does_not_exist_is_not_found(room):
     assert code_of(room.users.get, missing) == "not_found"
     assert code_of(room.users.update, missing, is_admin=True) == "not_found"
     assert code_of(room.users.delete, missing) == "not_found"
-    with pytest.raises(NotFound):
-        room.users.find("ann@example.com")
+    for email in ("ann@example.com", "", "\udcff"):
+        with pytest.raises(NotFound):
+            room.users.find(email)
 
 
 def test_the_first_user_ends_the_setup(room):

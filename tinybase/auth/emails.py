@@ -43,9 +43,10 @@ def fold(text: str) -> str:
     """Return the form in which addresses are compared: case-folded NFC.
 
     It takes any text, so that a failed login counts against the same account however the
-    address is written.
+    address is written. What a database could not store becomes a question mark.
     """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    storable = text.encode("utf-8", "replace").decode()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", storable).casefold())
 
 
 def fault() -> Fault:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -167,7 +168,7 @@ def _length(limit: Limit) -> timedelta:
 
 
 def _too_many(limit: Limit, ends_at: datetime, now: datetime) -> TinyBaseError:
-    wait = max(1, round((ends_at - now).total_seconds() + 0.5))
+    wait = max(1, math.ceil((ends_at - now).total_seconds()))
     state = LimitState(limit.count, 0, int(ends_at.timestamp()))
     return TinyBaseError(
         f"Too many attempts. Try again in {wait} seconds.",

@@ -40,12 +40,12 @@ class PasswordResets:
         self,
         database: Database,
         config: Config,
-        owner: Users,
+        users: Users,
         *,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
         self._database = database
-        self._users = owner
+        self._users = users
         self._clock = clock
         self._minutes = config.auth.reset_token_minutes
         self._public_url = public_url(config.server)

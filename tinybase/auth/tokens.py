@@ -71,16 +71,16 @@ class Tokens:
         database: Database,
         config: Config,
         host: Hooks,
-        owner: Users,
+        users: Users,
         *,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
         self.applications = ApplicationTokens(database, config, clock=clock)
-        self.resets = PasswordResets(database, config, owner, clock=clock)
+        self.resets = PasswordResets(database, config, users, clock=clock)
         self._database = database
         self._config = config.auth
         self._host = host
-        self._users = owner
+        self._users = users
         self._limits = RateLimits(database, config, clock=clock)
         self._clock = clock
         self._cleaned_at = clock() - _CLEANED_EVERY
