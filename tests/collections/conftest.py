@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from uuid import UUID
 
 import pluggy
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 from uuid_utils.compat import uuid7
 
 import tinybase_hookspecs
@@ -48,6 +49,18 @@ class Room:
     def make(self, name: str, *fields: dict[str, Any], **options: Any) -> None:
         """Make a collection."""
         self.collections.create(name, schema={"fields": list(fields)}, options=options)
+
+    @contextmanager
+    def watched(self) -> Iterator[list[tuple[str, Any]]]:
+        """Note every statement of the block, with its parameters."""
+        statements: list[tuple[str, Any]] = []
+
+        def note(*arguments: Any) -> None:
+            statements.append((arguments[2], arguments[3]))
+
+        event.listen(self.database.engine, "before_cursor_execute", note)
+        yield statements
+        event.remove(self.database.engine, "before_cursor_execute", note)
 
     def _insert_user(self) -> UUID:
         user_id = uuid7()

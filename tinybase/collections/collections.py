@@ -116,13 +116,12 @@ class Collections:
         :raises Invalid: ``invalid_schema`` with every fault of schema and options.
         :raises BadRequest: ``collection_exists`` when the name is taken.
         """
-        label = name if label is None else label
         _check(name, label, schema, options)
         now = utcnow()
         values = {
             "id": uuid7(),
             "name": name,
-            "label": label,
+            "label": name if label is None else label,
             "schema": {"fields": []} if schema is None else schema,
             "options": {} if options is None else options,
             "version": 1,

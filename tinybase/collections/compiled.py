@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -75,7 +75,7 @@ class CompiledSchema:
     def show(self, stored: Mapping[str, Any]) -> Document:
         """Return the declared fields of stored data, in the order of the schema."""
         return {
-            name: stored[name] if name in stored else deepcopy(spec.absent)
+            name: _shown(spec, stored[name]) if name in stored else deepcopy(spec.absent)
             for name, spec in self.specs.items()
         }
 
@@ -112,7 +112,20 @@ def equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def _given(specs: Sequence[FieldSpec] | Any, stored: Mapping[str, Any]) -> Document:
+def _shown(spec: FieldSpec, value: Any) -> Any:
+    if spec.properties is not None and isinstance(value, dict) and value != spec.absent:
+        return {
+            inner.name: _shown(inner, value[inner.name])
+            if inner.name in value
+            else deepcopy(inner.absent)
+            for inner in spec.properties
+        }
+    if spec.items is not None and isinstance(value, list) and not spec.items.kind.is_scalar:
+        return [_shown(spec.items, item) for item in value]
+    return value
+
+
+def _given(specs: Iterable[FieldSpec], stored: Mapping[str, Any]) -> Document:
     return {
         spec.name: _given_value(spec, stored[spec.name])
         for spec in specs
