@@ -31,7 +31,7 @@ def create_app(config: Config) -> Flask:
     """Make the application of an instance; nothing is started, loaded or connected yet.
 
     ``app.extensions["tinybase"]`` are its services. A process that answers requests calls
-    ``services.host.start()`` before the first one and ``services.host.stop()`` after the
+    ``services.host.start()`` before the first one and ``services.close()`` after the
     last.
 
     :raises ConfigError: for a database address that cannot be used.

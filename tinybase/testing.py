@@ -126,5 +126,4 @@ def running(
         found.headers = found.user(ADMIN_EMAIL, is_admin=True)
         yield found
     finally:
-        services.host.stop()
-        services.database.engine.dispose()
+        services.close()

@@ -52,7 +52,7 @@ def application() -> Flask:
     services: Services = app.extensions["tinybase"]
     migrate.check(services.database.engine)
     # Not atexit: a process of multiprocessing, which granian's workers are, skips that.
-    Finalize(None, _stop, args=(services,), exitpriority=10)
+    Finalize(None, services.close, exitpriority=10)
     services.host.start()
     services.functions.close_abandoned()
     return app
@@ -76,11 +76,6 @@ def worker() -> Flask:
 @cache
 def _app() -> Flask:
     return application()
-
-
-def _stop(services: Services) -> None:
-    services.host.stop()
-    services.database.engine.dispose()
 
 
 def _defer_signals() -> None:

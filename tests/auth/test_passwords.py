@@ -109,4 +109,4 @@ def test_verifying_takes_as_long_for_an_account_that_does_not_exist(passwords):
     known, unknown = (min(times) for times in zip(*samples, strict=True))
 
     assert statistics.fmean((known, unknown)) > 0.004
-    assert unknown == pytest.approx(known, rel=0.35)
+    assert unknown == pytest.approx(known, rel=0.6)

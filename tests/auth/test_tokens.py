@@ -114,8 +114,8 @@ def test_a_login_takes_as_long_whoever_it_is(make_room):
     samples = [[seconds(email) for email in people] for _ in range(15)]
     known, disabled, unknown = (min(times) for times in zip(*samples, strict=True))
 
-    assert disabled == pytest.approx(known, rel=0.35)
-    assert unknown == pytest.approx(known, rel=0.35)
+    assert disabled == pytest.approx(known, rel=0.6)
+    assert unknown == pytest.approx(known, rel=0.6)
 
 
 def test_a_hash_of_weaker_parameters_is_renewed_by_the_login(room, ann):

@@ -128,18 +128,6 @@ def _braced(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-class Email(String):
-    """The form of an e-mail address; what makes two of them equal is not decided here."""
-
-    def __init__(self, **options: Any) -> None:
-        options["validate"] = _validators(
-            options.get("validate"),
-            validate.Email(error=Message("Not a valid email address.", "invalid_email")),
-        )
-        options["metadata"] = {"format": "email", **options.get("metadata", {})}
-        super().__init__(max_length=254, **options)
-
-
 class Integer(_Typed, fields.Integer):
     """A whole number of 64 bits."""
 

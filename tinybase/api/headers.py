@@ -64,5 +64,5 @@ def _complete(response: Response) -> Response:
             secret = path.startswith(_SECRET_PATHS)
             headers["Cache-Control"] = "no-store" if secret else "private, no-cache"
     for name, value in g.get("answer_headers", {}).items():
-        headers[name] = value
+        headers.setdefault(name, value)
     return response

@@ -34,3 +34,9 @@ class Services:
     records: Records
     functions: Functions
     extensions: Extensions
+
+    def close(self) -> None:
+        """End what goes on in the background; a started host runs every ``on_shutdown``."""
+        self.host.stop()
+        self.tokens.close()
+        self.database.engine.dispose()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -77,8 +78,23 @@ def tinybase(instance: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = tinybase.main(arguments, prog_name="tinybase", standalone_mode=False)
+        code = _run(arguments)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    sys.exit(code)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """Let SIGTERM do what Ctrl-C does, so that nothing temporary stays behind."""
+    raise KeyboardInterrupt
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run one command and return its exit code; say in one line what went wrong."""
+    try:
+        code: int = tinybase.main(arguments, prog_name="tinybase", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -97,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{type(error).__name__}: {_one_line(error)}. This is a fault of TinyBase; "
             "TINYBASE_SERVER_LOG_LEVEL=debug shows where it happened."
         )
-    sys.exit(code)
+    return code
 
 
 def _fail(text: str) -> int:

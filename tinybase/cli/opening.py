@@ -31,5 +31,4 @@ def opened(config: Config, *, actor: Actor, load: bool) -> Iterator[Services]:
                 yield services
         finally:
             # Handlers run in threads, which would end with the process.
-            services.host.stop()
-            services.database.engine.dispose()
+            services.close()

@@ -111,7 +111,7 @@ class FunctionCall(db.Model):  # type: ignore[name-defined,misc]
     trigger_type: Mapped[str] = mapped_column(String(16), default="manual")
     trigger_id: Mapped[UUID | None] = mapped_column(Guid)
     requested_by_user_id: Mapped[UUID | None] = mapped_column(
-        Guid, ForeignKey("users.id", ondelete="SET NULL")
+        Guid, ForeignKey("users.id", ondelete="SET NULL"), index=True
     )
     caller: Mapped[str] = mapped_column(String(100), default="")
     host: Mapped[str] = mapped_column(String(255), default="")

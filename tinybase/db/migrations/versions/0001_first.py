@@ -93,6 +93,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_function_calls_created_at", "function_calls", ["created_at"])
     op.create_index("ix_function_calls_function_name", "function_calls", ["function_name"])
+    op.create_index(
+        "ix_function_calls_requested_by_user_id", "function_calls", ["requested_by_user_id"]
+    )
     op.create_index("ix_function_calls_running", "function_calls", ["status", "caller"])
     op.create_table(
         "records",
