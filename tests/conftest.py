@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -47,18 +48,19 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "tinybase.db"
 
 
-@pytest.fixture
-def make_app(tmp_path: Path, empty_database: Path) -> Iterator[Callable[..., Flask]]:
-    """Return a function that starts an application; it takes environment variables.
+StartApp = Callable[..., AbstractContextManager[Flask]]
+
+
+@pytest.fixture(scope="session")
+def start_app(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> StartApp:
+    """Return a context manager that starts an application; it takes environment variables.
 
     Rate limits are off and commits need not survive a power loss, unless a test says so.
     """
-    running: list[Services] = []
-    numbers = itertools.count()
 
-    def make(**environ: str) -> Flask:
-        folder = tmp_path / f"instance{next(numbers)}"
-        folder.mkdir()
+    @contextmanager
+    def start(**environ: str) -> Iterator[Flask]:
+        folder = tmp_path_factory.mktemp("instance")
         shutil.copy(empty_database, folder / "tinybase.db")
         defaults = {
             "TINYBASE_RATE_LIMIT_ENABLED": "false",
@@ -66,14 +68,20 @@ def make_app(tmp_path: Path, empty_database: Path) -> Iterator[Callable[..., Fla
         }
         app = create_app(config.load(folder, {**defaults, **environ}))
         services: Services = app.extensions["tinybase"]
-        running.append(services)
-        services.host.start()
-        return app
+        try:
+            services.host.start()
+            yield app
+        finally:
+            services.close()
 
-    yield make
-    for services in running:
-        services.host.stop()
-        services.database.engine.dispose()
+    return start
+
+
+@pytest.fixture
+def make_app(start_app: StartApp) -> Iterator[Callable[..., Flask]]:
+    """Return a function that starts an application, which stops after the test."""
+    with ExitStack() as stack:
+        yield lambda **environ: stack.enter_context(start_app(**environ))
 
 
 @pytest.fixture
@@ -95,17 +103,22 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+def sign_up(app: Flask, email: str, *, is_admin: bool = False) -> Person:
+    """Make an account and sign it in."""
+    services: Services = app.extensions["tinybase"]
+    with app.app_context():
+        account = services.users.create(email, PASSWORD, is_admin=is_admin)
+        login = services.tokens.login(email, PASSWORD, address="127.0.0.1")
+    return Person(account.id, account.email, PASSWORD, login.access_token)
+
+
 @pytest.fixture
-def make_user(app: Flask, services: Services) -> Callable[..., Person]:
+def make_user(app: Flask) -> Callable[..., Person]:
     """Return a function that makes an account and signs it in."""
     numbers = itertools.count(1)
 
     def make(*, email: str | None = None, is_admin: bool = False) -> Person:
-        address = email or f"person{next(numbers)}@example.com"
-        with app.app_context():
-            account = services.users.create(address, PASSWORD, is_admin=is_admin)
-            login = services.tokens.login(address, PASSWORD, address="127.0.0.1")
-        return Person(account.id, account.email, PASSWORD, login.access_token)
+        return sign_up(app, email or f"person{next(numbers)}@example.com", is_admin=is_admin)
 
     return make
 

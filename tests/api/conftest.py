@@ -78,7 +78,6 @@ class Thing(Schema):
     owner = fields.Id()
     seen_at = fields.Time()
     kind = fields.String(choices=("a", "b"))
-    email = fields.Email()
     tags = fields.List(fields.String(), max_length=2)
 
 
