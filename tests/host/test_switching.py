@@ -237,3 +237,22 @@ def test_handlers_are_listed_in_the_order_in_which_they_are_called(host, site, s
         "b:last",
         "a:last",
     ]
+
+
+def test_a_database_that_cannot_be_read_is_reported_once_and_the_thread_goes_on(
+    make_host, site, seen, caplog, monkeypatch
+):
+    worker = make_host()
+    worker.start()
+    tries, looked = threading.Semaphore(0), worker._look
+
+    def fail():
+        tries.release()
+        raise OSError("the disk is gone\nand more")
+
+    monkeypatch.setattr(worker, "_look", fail)
+    for _ in range(3):
+        assert tries.acquire(timeout=5)
+    monkeypatch.setattr(worker, "_look", looked)
+    reports = [r.message for r in caplog.records if "in step" in r.message]
+    assert reports == ["could not keep in step with other workers: OSError: the disk is gone"]

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from tinybase.config import Config
 from tinybase.db import Database
-from tinybase.errors import Conflict, NotFound, TinyBaseError
+from tinybase.errors import Conflict, NotFound
 from tinybase.host.bounded import run_bounded
 from tinybase.host.building import SnapshotBuilder, survey
 from tinybase.host.desired import DesiredState, Wish
@@ -28,12 +28,13 @@ from tinybase.host.marker import LoadingMarker
 from tinybase.host.metrics import Metrics
 from tinybase.host.plugin import call_order
 from tinybase.host.snapshot import ExtensionState, FunctionRegistry, Loaded, Snapshot
-from tinybase.host.stats import HandlerStats
+from tinybase.host.stats import HandlerStats, safe_text
 
 _log = logging.getLogger(__name__)
 
 _WATCH_SECONDS = 0.25
 _DRAIN_SECONDS = 10.0
+_TELL_AGAIN_SECONDS = 60.0
 
 
 class Host:
@@ -274,14 +275,16 @@ class Host:
         return current_generation(self._config.instance), self.desired.revision()
 
     def _watch(self) -> None:
+        told: dict[str, float] = {}
         while not self._stopping.wait(_WATCH_SECONDS):
             try:
                 self.refresh()
                 self._metrics.publish(self.handlers())
-            except TinyBaseError as error:
-                _log.warning("could not keep in step with other workers: %s", error.detail)
-            except Exception:  # noqa: BLE001 - the thread must go on
-                _log.exception("could not keep in step with other workers")
+            except Exception as error:  # noqa: BLE001 - the thread must go on
+                what = f"{type(error).__name__}: {safe_text(error).partition(chr(10))[0]}"
+                if time.monotonic() - told.get(what, float("-inf")) > _TELL_AGAIN_SECONDS:
+                    told[what] = time.monotonic()
+                    _log.error("could not keep in step with other workers: %s", what)
 
     # --- lifecycle hooks -------------------------------------------------------------
 
