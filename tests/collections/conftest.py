@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from tinybase import config
 from tinybase.actors import SYSTEM, Actor, ActorKind
 from tinybase.collections.collections import Collections
 from tinybase.collections.records import Records
-from tinybase.db import Database, db
+from tinybase.db import Database
 from tinybase.db.engine import engine_settings, prepare
 from tinybase.db.models import User
 
@@ -98,19 +99,19 @@ class Listener:
 class Rooms:
     """Opens the services on the database in a folder; each time like another process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, empty_database: Path) -> None:
+        shutil.copy(empty_database, folder / "tinybase.db")
         self._folder = folder
         self._engines: list[Engine] = []
 
     def __call__(self, **environ: str) -> Room:
-        settings = config.load(self._folder, environ)
+        settings = config.load(self._folder, {"TINYBASE_DATABASE_DURABILITY": "normal", **environ})
         options = engine_settings(settings)
         engine = create_engine(
             options["SQLALCHEMY_DATABASE_URI"], **options["SQLALCHEMY_ENGINE_OPTIONS"]
         )
         prepare(engine, settings)
         self._engines.append(engine)
-        db.metadata.create_all(engine)
         manager = pluggy.PluginManager("tinybase")
         manager.add_hookspecs(tinybase_hookspecs)
         host = SimpleNamespace(pm=manager)
@@ -126,9 +127,9 @@ class Rooms:
 
 
 @pytest.fixture
-def make_room(tmp_path: Path) -> Iterator[Rooms]:
+def make_room(tmp_path: Path, empty_database: Path) -> Iterator[Rooms]:
     """Open the services on one database, as often as a test wants."""
-    rooms = Rooms(tmp_path)
+    rooms = Rooms(tmp_path, empty_database)
     yield rooms
     rooms.close()
 
@@ -140,8 +141,8 @@ def room(make_room: Rooms) -> Room:
 
 
 @pytest.fixture(scope="module")
-def shared_room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+def shared_room(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Room]:
     """Return the services on a database that the tests of a module share."""
-    rooms = Rooms(tmp_path_factory.mktemp("shared"))
+    rooms = Rooms(tmp_path_factory.mktemp("shared"), empty_database)
     yield rooms()
     rooms.close()

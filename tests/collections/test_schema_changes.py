@@ -174,6 +174,15 @@ def test_only_the_first_twenty_conflicts_are_told(room):
     assert [conflict["record_id"] for conflict in found.conflicts] == [str(id_) for id_ in ids[:20]]
 
 
+def test_many_conflicts_can_be_forced_together_with_a_new_index(room):
+    room.make("posts", {"name": "a", "indexed": True})
+    room.fill("posts", *({"a": str(n)} for n in range(45)))
+    change(room, {"name": "a", "type": "int", "unique": True}, force=True)
+    with pytest.raises(Conflict):
+        room.collections.update("posts", schema={"fields": [{"name": "a", "type": "bool"}]})
+    assert len(documents(room)) == 45
+
+
 def test_duplicates_cannot_be_forced(room):
     room.make("posts", {"name": "a"})
     ids = room.fill("posts", {"a": "x"}, {"a": "y"}, {"a": "x"}, {}, {})

@@ -39,7 +39,7 @@ class CollectionCreate(Schema):
     """A new collection. The label is the name if none is given."""
 
     name = fields.String(required=True, pattern=NAME_PATTERN)
-    label = fields.String(min_length=1, max_length=LONGEST_LABEL)
+    label = fields.String(min_length=1, max_length=LONGEST_LABEL, allow_none=True)
     schema = fields.Object(required=True, metadata=_SCHEMA)
     options = fields.Object(allow_none=True, metadata=_OPTIONS)
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from tinybase.actors import Actor, ActorKind
-from tinybase.errors import Forbidden, NotFound, Unauthenticated
+from tinybase.errors import Forbidden, NotFound, TinyBaseError, Unauthenticated
 
 
 class Operation(StrEnum):
@@ -117,26 +117,21 @@ def owns(actor: Actor, owner_id: UUID | None) -> bool:
     return owner_id is not None and actor.user_id == owner_id
 
 
-def check_rule(access: Access | None, actor: Actor, operation: Operation, name: str) -> None:
-    """Refuse a caller whom the rule does not admit, before any record is looked at.
+def refusal(access: Access | None, actor: Actor, operation: Operation, name: str) -> TinyBaseError:
+    """Return what to tell a caller whom the rule does not admit.
 
     :param access: ``None`` when there is no such collection.
     :param name: what the caller asked for.
-    :raises Unauthenticated: when signing in might help with a change.
-    :raises Forbidden: when the rule is against the caller.
-    :raises NotFound: when the caller may not know of the collection, or there is none.
     """
-    if access is not None and access.admits(actor, operation):
-        return
     if actor.is_anonymous:
         if operation.only_reads:
-            raise Forbidden("You may not read this. Sign in, and try again.")
-        raise Unauthenticated("Sign in first.")
+            return Forbidden("You may not read this. Sign in, and try again.")
+        return Unauthenticated("Sign in first.")
     if actor.kind is ActorKind.APPLICATION and not passes_all(actor, operation):
-        raise Forbidden("The token has no scope for this.", code="scope_required")
+        return Forbidden("The token has no scope for this.", code="scope_required")
     if access is None or not access.can_admit(actor):
-        raise collection_not_found(name)
-    raise Forbidden(f"The rule '{access.rule(operation)}' of this collection does not admit you.")
+        return collection_not_found(name)
+    return Forbidden(f"The rule '{access.rule(operation)}' of this collection does not admit you.")
 
 
 def check_owner(

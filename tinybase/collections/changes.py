@@ -120,10 +120,12 @@ class SchemaChange:
         checker = CompiledSchema(changed)
         kept = [spec.name for spec in changed if spec.name in self._old]
         statement = select(RECORDS.c.id, RECORDS.c.data).where(self._mine).order_by(*_OLDEST)
-        for row in connection.execute(statement.execution_options(yield_per=_CHUNK)):
-            faults = checker.faults({name: row.data[name] for name in kept if name in row.data})
-            if faults:
-                yield RecordConflict(row.id, faults)
+        # The result is closed in any case: SQLite makes no index while somebody reads.
+        with connection.execute(statement.execution_options(yield_per=_CHUNK)) as rows:
+            for row in rows:
+                faults = checker.faults({name: row.data[name] for name in kept if name in row.data})
+                if faults:
+                    yield RecordConflict(row.id, faults)
 
     def _can_break(self, spec: FieldSpec) -> bool:
         old = self._old.get(spec.name)

@@ -19,7 +19,7 @@ from tinybase.collections.access import collection_not_found, effective_access
 from tinybase.collections.changes import Report, SchemaChange
 from tinybase.collections.collection import Collection
 from tinybase.collections.compiled import CompiledSchema
-from tinybase.collections.expressions import EXPRESSIONS, RECORDS, in_collection
+from tinybase.collections.expressions import RECORDS, expressions_of, in_collection
 from tinybase.collections.hooks import Hooks
 from tinybase.collections.indexes import sync_indexes
 from tinybase.collections.options import parse_options, stored_options
@@ -52,7 +52,7 @@ class Collections:
         self._database = database
         self._default_access = config.collections.default_access
         self._hooks = hooks
-        self._expressions = EXPRESSIONS[database.engine.dialect.name]
+        self._expressions = expressions_of(database.engine)
         self._known = _Known()
 
     def get(self, name: str) -> Collection:

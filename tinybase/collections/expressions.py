@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Engine,
     Float,
     Integer,
     Text,
@@ -29,6 +30,7 @@ from sqlalchemy.types import TypeEngine
 
 from tinybase.collections.spec import FieldSpec, Kind
 from tinybase.db.models import Record
+from tinybase.errors import ConfigError
 
 RECORDS = Record.__table__
 
@@ -158,5 +160,16 @@ def _bind(value: Any, type_: type[TypeEngine[Any]]) -> ColumnElement[Any]:
     return bindparam(None, value, type_=type_())
 
 
-EXPRESSIONS: Mapping[str, Expressions] = {"sqlite": SqliteExpressions()}
-"""By the name of SQLAlchemy's dialect."""
+_EXPRESSIONS: Mapping[str, Expressions] = {"sqlite": SqliteExpressions()}
+
+
+def expressions_of(engine: Engine) -> Expressions:
+    """Return the expressions of an engine.
+
+    :raises ConfigError: for an engine that cannot keep records yet.
+    """
+    name = engine.dialect.name
+    if name not in _EXPRESSIONS:
+        known = ", ".join(_EXPRESSIONS)
+        raise ConfigError(f"Records cannot be kept in {name} yet. Set database.url to {known}.")
+    return _EXPRESSIONS[name]

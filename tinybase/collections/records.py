@@ -15,11 +15,11 @@ from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
 from tinybase.actors import Actor
-from tinybase.collections.access import Operation, check_owner, check_rule, record_not_found
+from tinybase.collections.access import Operation, check_owner, record_not_found, refusal
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
 from tinybase.collections.compiled import Document, equal
-from tinybase.collections.expressions import EXPRESSIONS, RECORDS, in_collection
+from tinybase.collections.expressions import RECORDS, expressions_of, in_collection
 from tinybase.collections.hooks import Hooks
 from tinybase.collections.indexes import unique_violation
 from tinybase.collections.preconditions import version_mismatch
@@ -78,8 +78,7 @@ class Records:
         self._database = database
         self._hooks = hooks
         self._collections = collections
-        expressions = EXPRESSIONS[database.engine.dialect.name]
-        self._queries = QueryBuilder(expressions)
+        self._queries = QueryBuilder(expressions_of(database.engine))
 
     def admit(self, actor: Actor, name: str, operation: Operation) -> Collection:
         """Return a collection whose rule admits the actor, as far as no record is looked at.
@@ -88,10 +87,7 @@ class Records:
         :raises Forbidden: to somebody whom the rule refuses.
         :raises NotFound: to somebody who may not know of the collection, or of none.
         """
-        collection = self._collections.find(name)
-        check_rule(collection.rules if collection else None, actor, operation, name)
-        # The check lets nobody pass where there is no collection.
-        return collection or self._collections.get(name)
+        return _admitted(self._collections.find(name), actor, operation, name)
 
     def list(
         self,
@@ -224,19 +220,18 @@ class Records:
     ) -> Collection:
         if isinstance(collection, str):
             return self.admit(actor, collection, operation)
-        check_rule(collection.rules, actor, operation, collection.name)
-        return collection
+        return _admitted(collection, actor, operation, collection.name)
 
     @contextmanager
     def _writing(
         self, actor: Actor, collection: str | Collection, operation: Operation
     ) -> Iterator[tuple[Work, Collection]]:
         """Open a transaction for a collection that stays as it is until the end of it."""
-        admitted = self._admitted(actor, collection, operation)
+        seen = self._admitted(actor, collection, operation)
         with self._database.write() as work:
-            current = self._collections.current(work.connection, admitted)
-            if current is not admitted:
-                check_rule(current.rules, actor, operation, current.name)
+            current = self._collections.current(work.connection, seen)
+            # It may have changed since it was seen, and its rules with it.
+            current = _admitted(current, actor, operation, seen.name)
             try:
                 yield work, current
             except IntegrityError as error:
@@ -312,6 +307,14 @@ class Records:
                 collection.name, record.id, record.data, record.owner_id, **event_facts()
             )
             work.after_commit(partial(hook.tinybase_on_record_delete, event=event))
+
+
+def _admitted(
+    collection: Collection | None, actor: Actor, operation: Operation, name: str
+) -> Collection:
+    if collection is not None and collection.rules.admits(actor, operation):
+        return collection
+    raise refusal(collection.rules if collection else None, actor, operation, name)
 
 
 def _found(
