@@ -1,0 +1,103 @@
+"""The first-party extensions, installed from repositories as anybody would install them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from github import Hub
+from serving import Answer, Server, clean_environment, tinybase
+
+PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
+NAMES = ("tinybase-audit-trail", "tinybase-hello")
+
+ADMIN = "admin@example.com"
+PASSWORD = "correct horse battery staple"
+
+_LEFT_BY_TOOLS = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info", "build")
+
+
+@dataclass
+class Site:
+    """An instance, and the GitHub from which its extensions came."""
+
+    instance: Path
+    hub: Hub
+
+    def run(self, *arguments: str) -> str:
+        """Run one command, which must succeed, and return what it printed."""
+        done = tinybase(*arguments, instance=self.instance, env=self.hub.environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="package")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Return an instance with both extensions installed."""
+    folder = tmp_path_factory.mktemp("plugins")
+    site = Site(folder / "instance", Hub(folder / "github"))
+    made = tinybase("init", site.instance, "--admin-email", ADMIN, "--admin-password", PASSWORD)
+    assert made.returncode == 0, made.stderr
+    for name in NAMES:
+        root = site.hub.folder / "user" / name
+        shutil.copytree(PLUGINS / name, root, ignore=_LEFT_BY_TOOLS)
+        site.hub.git(name, "init", "--quiet", "--initial-branch=main")
+        site.run("extensions", "install", site.hub.repository(name, {}), "--yes")
+    return site
+
+
+@dataclass
+class Client:
+    """An admin who asks a server."""
+
+    server: Server
+    token: str
+
+    def ask(self, method: str, path: str, body: object = None, *, token: str = "") -> Answer:
+        """Ask something as the admin, or as somebody else."""
+        return self.server.request(method, path, body, token=token or self.token)
+
+    def call(self, function: str, payload: object) -> Any:
+        """Call a function, which must succeed, and return its result."""
+        answer = self.ask("POST", f"/api/functions/{function}", payload).json
+        assert answer["status"] == "succeeded", answer
+        return answer["result"]
+
+
+@pytest.fixture(scope="package")
+def client(site: Site) -> Iterator[Client]:
+    """Return an admin at a server with two workers."""
+    with Server(site.instance, "--workers", "2", env=site.hub.environment) as server:
+        client = Client(server, server.login(ADMIN, PASSWORD))
+        for name in ("greetings", "notes"):
+            schema = {"fields": [{"name": "name"}]}
+            made = client.ask("POST", "/api/collections", {"name": name, "schema": schema})
+            assert made.status == 201, made.json
+        yield client
+        assert server.stop() == 0
+
+
+@pytest.fixture
+def own_tests_pass(site: Site):
+    """Run the tests of an extension in its repository; they see what is installed."""
+
+    def passes(name: str) -> None:
+        installed = str(site.instance / "extensions" / "current")
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "pytest", "tests", "-p", "no:cacheprovider"],
+            cwd=site.hub.folder / "user" / name,
+            env=clean_environment({"PYTHONPATH": installed, "PYTHONDONTWRITEBYTECODE": "1"}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert " passed" in done.stdout
+
+    return passes
