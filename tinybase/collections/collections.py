@@ -6,7 +6,6 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,17 +19,16 @@ from tinybase.collections.changes import Report, SchemaChange
 from tinybase.collections.collection import Collection
 from tinybase.collections.compiled import CompiledSchema
 from tinybase.collections.expressions import RECORDS, expressions_of, in_collection
-from tinybase.collections.hooks import Hooks
+from tinybase.collections.hooks import Hooks, tell_deleted
 from tinybase.collections.indexes import sync_indexes
 from tinybase.collections.options import parse_options, stored_options
 from tinybase.collections.preconditions import Versions, version_mismatch
+from tinybase.collections.record import RecordRow, shown
 from tinybase.collections.schema import parse_schema
 from tinybase.config import Config
-from tinybase.db import Database, Work, utcnow
+from tinybase.db import Database, utcnow
 from tinybase.db.models import Collection as CollectionModel
 from tinybase.errors import BadRequest, Fault, Invalid
-from tinybase.host import event_facts
-from tinybase_hookspecs import RecordDeleteEvent
 
 COLLECTIONS = CollectionModel.__table__
 
@@ -205,7 +203,7 @@ class Collections:
         """
         with self._database.write() as work:
             collection = self._for_update(work.connection, name)
-            self._tell_of_records(work, collection)
+            tell_deleted(self._hooks, work, collection, _records_of(work.connection, collection))
             self._sync_indexes(work.connection, collection, None)
             work.connection.execute(RECORDS.delete().where(in_collection(collection.id)))
             work.connection.execute(COLLECTIONS.delete().where(COLLECTIONS.c.id == collection.id))
@@ -232,16 +230,6 @@ class Collections:
                 before.compiled.specs.values() if before else (),
                 after.compiled.specs.values() if after else (),
             )
-
-    def _tell_of_records(self, work: Work, collection: Collection) -> None:
-        hook = self._hooks.pm.hook.tinybase_on_record_delete
-        if not hook.get_hookimpls():
-            return
-        facts = event_facts()
-        for row in work.connection.execute(select(RECORDS).where(in_collection(collection.id))):
-            data = collection.compiled.show(row.data)
-            event = RecordDeleteEvent(collection.name, row.id, data, row.owner_id, **facts)
-            work.after_commit(partial(hook, event=event))
 
     def _read(
         self,
@@ -291,6 +279,13 @@ class Collections:
             rules=effective_access(settings.access, self._default_access),
             settings=settings,
         )
+
+
+def _records_of(connection: Connection, collection: Collection) -> Iterator[RecordRow]:
+    """Read the records of a collection when they are asked for, and not before."""
+    with connection.execute(select(RECORDS).where(in_collection(collection.id))) as rows:
+        for row in rows:
+            yield shown(collection, row)
 
 
 class _Known:

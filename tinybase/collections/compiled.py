@@ -72,11 +72,16 @@ class CompiledSchema:
         """
         return self.load({**self.given(stored), **changes})
 
-    def show(self, stored: Mapping[str, Any]) -> Document:
-        """Return the declared fields of stored data, in the order of the schema."""
+    def show(
+        self, stored: Mapping[str, Any], specs: Mapping[str, FieldSpec] | None = None
+    ) -> Document:
+        """Return the declared fields of stored data, in the order of the schema.
+
+        :param specs: only these.
+        """
         return {
             name: _shown(spec, stored[name]) if name in stored else deepcopy(spec.absent)
-            for name, spec in self.specs.items()
+            for name, spec in (self.specs if specs is None else specs).items()
         }
 
     def given(self, stored: Mapping[str, Any]) -> Document:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import partial
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -18,46 +16,24 @@ from tinybase.actors import Actor
 from tinybase.collections.access import Operation, check_owner, record_not_found, refusal
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
-from tinybase.collections.compiled import Document, equal
+from tinybase.collections.compiled import equal
 from tinybase.collections.expressions import RECORDS, expressions_of, in_collection
-from tinybase.collections.hooks import Hooks
+from tinybase.collections.hooks import Hooks, tell_created, tell_deleted, tell_updated
 from tinybase.collections.indexes import unique_violation
 from tinybase.collections.preconditions import version_mismatch
 from tinybase.collections.query import NEWEST_FIRST, QueryBuilder
+from tinybase.collections.record import RecordPage, RecordRow, shown
 from tinybase.collections.terms import SortKey, Term, check_sort, check_terms, parse_sort, terms_of
 from tinybase.config import Config
 from tinybase.db import Database, Work, utcnow
 from tinybase.db.models import User
 from tinybase.errors import Fault, Forbidden, Invalid, TinyBaseError, Unauthenticated
-from tinybase.host import event_facts
-from tinybase_hookspecs import RecordCreateEvent, RecordDeleteEvent, RecordUpdateEvent
+
+__all__ = ["RecordPage", "RecordRow", "Records"]
 
 USERS = User.__table__
 
 DEFAULT_LIMIT = 100
-
-
-@dataclass(frozen=True, slots=True)
-class RecordRow:
-    """One record as the caller may see it; ``data`` has every declared field."""
-
-    id: UUID
-    collection_id: UUID
-    owner_id: UUID | None
-    data: Document
-    version: int
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class RecordPage:
-    """One page of a list; ``total`` is ``None`` when nobody asked to count."""
-
-    records: Sequence[RecordRow]
-    total: int | None
-    limit: int
-    offset: int
 
 
 class Records:
@@ -119,7 +95,7 @@ class Records:
         with self._database.connect() as connection:
             rows = connection.execute(query.page).all()
             total = connection.scalar(query.count) if count else None
-        return RecordPage([_shown(collection, row) for row in rows], total, limit, offset)
+        return RecordPage([shown(collection, row) for row in rows], total, limit, offset)
 
     def get(self, actor: Actor, collection: str | Collection, record_id: UUID) -> RecordRow:
         """Return one record.
@@ -130,7 +106,7 @@ class Records:
         with self._database.connect() as connection:
             row = _found(connection, collection, record_id)
         check_owner(collection.rules, actor, Operation.READ, row.owner_id, record_id)
-        return _shown(collection, row)
+        return shown(collection, row)
 
     def create(
         self,
@@ -159,8 +135,8 @@ class Records:
                 created_at=now,
                 updated_at=now,
             )
-            work.connection.execute(RECORDS.insert().values(_columns(record)))
-            self._tell_created(work, current, record)
+            work.connection.execute(RECORDS.insert().values(record.columns()))
+            tell_created(self._hooks, work, current, record)
         return record
 
     def update(
@@ -186,14 +162,14 @@ class Records:
         with self._writing(actor, collection, Operation.UPDATE) as (work, current):
             row = self._for_write(work, current, actor, Operation.UPDATE, record_id, if_match)
             _check_owner_exists(work.connection, owner_id)
-            before = _shown(current, row)
+            before = shown(current, row)
             merged = current.compiled.merge(row.data, changes)
             after = replace(before, data=merged, owner_id=owner_id or before.owner_id)
             if after.owner_id == before.owner_id and equal(merged, before.data):
                 return before
             after = replace(after, version=before.version + 1, updated_at=utcnow())
             self._write(work.connection, current, before, after)
-            self._tell_updated(work, current, before, after)
+            tell_updated(self._hooks, work, current, before, after)
         return after
 
     def delete(
@@ -213,7 +189,7 @@ class Records:
             deleted = work.connection.execute(RECORDS.delete().where(*_this(current, row)))
             if deleted.rowcount == 0:
                 raise version_mismatch("record", None)
-            self._tell_deleted(work, current, _shown(current, row))
+            tell_deleted(self._hooks, work, current, [shown(current, row)])
 
     def _admitted(
         self, actor: Actor, collection: str | Collection, operation: Operation
@@ -277,37 +253,6 @@ class Records:
         if written.rowcount == 0:
             raise version_mismatch("record", None)
 
-    def _tell_created(self, work: Work, collection: Collection, record: RecordRow) -> None:
-        hook = self._hooks.pm.hook
-        if hook.tinybase_on_record_create.get_hookimpls():
-            event = RecordCreateEvent(
-                collection.name, record.id, record.data, record.owner_id, **event_facts()
-            )
-            work.after_commit(partial(hook.tinybase_on_record_create, event=event))
-
-    def _tell_updated(
-        self, work: Work, collection: Collection, before: RecordRow, after: RecordRow
-    ) -> None:
-        hook = self._hooks.pm.hook
-        if hook.tinybase_on_record_update.get_hookimpls():
-            event = RecordUpdateEvent(
-                collection.name,
-                after.id,
-                before.data,
-                after.data,
-                after.owner_id,
-                **event_facts(),
-            )
-            work.after_commit(partial(hook.tinybase_on_record_update, event=event))
-
-    def _tell_deleted(self, work: Work, collection: Collection, record: RecordRow) -> None:
-        hook = self._hooks.pm.hook
-        if hook.tinybase_on_record_delete.get_hookimpls():
-            event = RecordDeleteEvent(
-                collection.name, record.id, record.data, record.owner_id, **event_facts()
-            )
-            work.after_commit(partial(hook.tinybase_on_record_delete, event=event))
-
 
 def _admitted(
     collection: Collection | None, actor: Actor, operation: Operation, name: str
@@ -336,27 +281,11 @@ def _this(collection: Collection, seen: Row[Any] | RecordRow) -> tuple[ColumnEle
     )
 
 
-def _shown(collection: Collection, row: Row[Any]) -> RecordRow:
-    return RecordRow(
-        id=row.id,
-        collection_id=row.collection_id,
-        owner_id=row.owner_id,
-        data=collection.compiled.show(row.data),
-        version=row.version,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
-
-
 def _broken_constraint(error: IntegrityError, collection: Collection) -> TinyBaseError:
     violation = unique_violation(error, collection.id, collection.compiled.specs.values())
     # Beside unique fields only the reference to the owner can break: it is the caller, who
     # was deleted after their token was checked.
     return violation or Unauthenticated("Your account is gone.", code="invalid_token")
-
-
-def _columns(record: RecordRow) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in RecordRow.__slots__}
 
 
 def _check_may_give_away(actor: Actor, owner_id: UUID | None) -> None:
