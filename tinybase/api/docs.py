@@ -47,12 +47,13 @@ _REDOC = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>TinyBase API</title>
 <link rel="icon" href="ROOT/redoc/assets/images/redoc.svg">
+<link rel="modulepreload" href="ROOT/redoc/assets/js/redoc.standalone.js">
 </head>
 <body style="margin: 0">
 <div id="redoc"></div>
-<script src="ROOT/redoc/assets/js/redoc.standalone.js"></script>
-<script>
-Redoc.init("ROOT/openapi.json", {}, document.getElementById("redoc"));
+<script type="module">
+import {init} from "ROOT/redoc/assets/js/redoc.standalone.js";
+init("ROOT/openapi.json", {disableTelemetry: true}, document.getElementById("redoc"));
 </script>
 </body>
 </html>
@@ -60,8 +61,9 @@ Redoc.init("ROOT/openapi.json", {}, document.getElementById("redoc"));
 
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; worker-src blob:; frame-ancestors 'none'"
+    "img-src 'self' data:; font-src 'self' data:; worker-src blob:; frame-ancestors 'none'"
 )
+"""What a page may load; ReDoc would also report its use to its makers if it were let."""
 
 
 @dataclass(frozen=True)
