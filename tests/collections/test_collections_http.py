@@ -327,6 +327,21 @@ def test_a_query_that_cannot_be_answered_is_refused(site, query, status, code):
     assert (refused.status_code, refused.json["code"]) == (status, code), refused.text
 
 
+def test_fields_choose_what_of_the_data_is_returned(site):
+    site.make()
+    record = site.add(title="a", n=1)
+    for path, found in (
+        (f"{RECORDS}/{record['id']}", lambda body: body),
+        (RECORDS, lambda body: body["records"][0]),
+    ):
+        chosen = found(site("GET", f"{path}?fields=n,data.title,id").json)
+        assert chosen == {**record, "data": {"title": "a", "n": 1}}
+        assert found(site("GET", f"{path}?fields=version").json)["data"] == {}
+        for names in ("nope", "", "n,", "data.nope", "title.x"):
+            refused = site("GET", f"{path}?fields={names}")
+            assert (refused.status_code, refused.json["code"]) == (400, "invalid_fields")
+
+
 def test_more_than_twenty_terms_are_refused(site):
     site.make()
     values = ("a", "b", "c", "d")

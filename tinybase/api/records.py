@@ -22,6 +22,7 @@ operations = Operations("collections")
 BASE = "/api/collections/<collection_name>/records"
 ONE = f"{BASE}/<uuid:record_id>"
 
+_FIELDS = {"description": "The fields of the data to return, as in `title,price`; all by default."}
 _FILTER: dict[str, Any] = {
     "in": "query",
     "name": "filter",
@@ -74,6 +75,13 @@ class RecordQuery(PageQuery):
         load_default=True,
         metadata={"description": "Whether to count all records that match."},
     )
+    chosen = fields.String(data_key="fields", metadata=_FIELDS)
+
+
+class FieldsQuery(Query):
+    """How much of a record."""
+
+    chosen = fields.String(data_key="fields", metadata=_FIELDS)
 
 
 class OwnerQuery(Query):
@@ -99,7 +107,7 @@ def _admit(operation: Operation) -> Callable[[Call], None]:
     query_patterns=(FILTER_KEY,),
     parameters=(_FILTER,),
     answers={200: RecordListResponse},
-    errors=("invalid_filter", "invalid_sort"),
+    errors=("invalid_filter", "invalid_sort", "invalid_fields"),
 )
 def list_records(call: Call) -> object:
     """List the records that the caller may see, the newest first."""
@@ -112,6 +120,7 @@ def list_records(call: Call) -> object:
         limit=query["limit"],
         offset=query["offset"],
         count=query["count"],
+        fields=_fields(query),
     )
 
 
@@ -140,12 +149,16 @@ def create_record(call: Call) -> object:
     id="collections_get_record",
     who=Who.RULE,
     admit=_admit(Operation.READ),
+    query=FieldsQuery,
     answers={200: RecordResponse, 304: None},
+    errors=("invalid_fields",),
     headers=("If-None-Match", "ETag"),
 )
 def get_record(call: Call) -> object:
     """Return a record."""
-    record = call.services.records.get(call.actor, _collection(call), call.path["record_id"])
+    record = call.services.records.get(
+        call.actor, _collection(call), call.path["record_id"], fields=_fields(call.query)
+    )
     known = parse_versions(call.request.headers.get("If-None-Match"), "If-None-Match", weak=True)
     if known is not None and record.version in known:
         return Answer(status=304, headers={"ETag": etag(record.version)})
@@ -213,6 +226,10 @@ def _data(call: Call) -> dict[str, Any]:
 
 def _if_match(call: Call) -> Versions | None:
     return parse_versions(call.request.headers.get("If-Match"), "If-Match")
+
+
+def _fields(query: dict[str, Any]) -> list[str] | None:
+    return query["chosen"].split(",") if "chosen" in query else None
 
 
 def _sort(query: dict[str, Any]) -> list[SortKey] | tuple[SortKey, ...]:

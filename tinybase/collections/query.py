@@ -59,6 +59,24 @@ _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
 
+def chosen_fields(
+    collection: Collection, names: Sequence[str] | None
+) -> Mapping[str, FieldSpec] | None:
+    """Return the fields that a client wants to see; ``None`` is all of them.
+
+    A system field may be named too: it is always there.
+
+    :raises BadRequest: ``invalid_fields`` for a name that is no field.
+    """
+    if names is None:
+        return None
+    wanted = {name.removeprefix(_DATA) for name in names if name not in SYSTEM_FIELDS}
+    declared = collection.compiled.specs
+    if not wanted <= declared.keys():
+        raise BadRequest(f"Unknown field; there are {_names(collection)}.", code="invalid_fields")
+    return {name: spec for name, spec in declared.items() if name in wanted}
+
+
 @dataclass(frozen=True)
 class Query:
     """The two statements that answer a list: one page, and the count of all."""

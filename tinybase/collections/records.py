@@ -21,7 +21,7 @@ from tinybase.collections.expressions import RECORDS, expressions_of, in_collect
 from tinybase.collections.hooks import Hooks, tell_created, tell_deleted, tell_updated
 from tinybase.collections.indexes import unique_violation
 from tinybase.collections.preconditions import version_mismatch
-from tinybase.collections.query import NEWEST_FIRST, QueryBuilder
+from tinybase.collections.query import NEWEST_FIRST, QueryBuilder, chosen_fields
 from tinybase.collections.record import RecordPage, RecordRow, shown
 from tinybase.collections.terms import SortKey, Term, check_sort, check_terms, parse_sort, terms_of
 from tinybase.config import Config
@@ -75,15 +75,18 @@ class Records:
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
         count: bool = True,
+        fields: Sequence[str] | None = None,
     ) -> RecordPage:
         """Return one page of the records that the actor may list.
 
         :param filters: terms, or a mapping such as ``{"status": "open", "n": {"gte": 3}}``.
         :param sort: keys, or a text such as ``"-price,created_at"``.
         :param count: count all that match, for ``total``.
-        :raises BadRequest: ``invalid_filter`` or ``invalid_sort``.
+        :param fields: the fields of the data to return; all if not given.
+        :raises BadRequest: ``invalid_filter``, ``invalid_sort`` or ``invalid_fields``.
         """
         collection = self._admitted(actor, collection, Operation.LIST)
+        specs = chosen_fields(collection, fields)
         query = self._queries.build(
             collection,
             filters=terms_of(filters) if isinstance(filters, Mapping) else check_terms(filters),
@@ -95,18 +98,28 @@ class Records:
         with self._database.connect() as connection:
             rows = connection.execute(query.page).all()
             total = connection.scalar(query.count) if count else None
-        return RecordPage([shown(collection, row) for row in rows], total, limit, offset)
+        records = [shown(collection, row, specs) for row in rows]
+        return RecordPage(records, total, limit, offset)
 
-    def get(self, actor: Actor, collection: str | Collection, record_id: UUID) -> RecordRow:
+    def get(
+        self,
+        actor: Actor,
+        collection: str | Collection,
+        record_id: UUID,
+        *,
+        fields: Sequence[str] | None = None,
+    ) -> RecordRow:
         """Return one record.
 
+        :param fields: the fields of the data to return; all if not given.
         :raises NotFound: when it is missing, or not the actor's to read.
         """
         collection = self._admitted(actor, collection, Operation.READ)
+        specs = chosen_fields(collection, fields)
         with self._database.connect() as connection:
             row = _found(connection, collection, record_id)
         check_owner(collection.rules, actor, Operation.READ, row.owner_id, record_id)
-        return shown(collection, row)
+        return shown(collection, row, specs)
 
     def create(
         self,
