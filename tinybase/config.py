@@ -176,6 +176,12 @@ class HooksConfig:
 class ExtensionsConfig:
     """Other people's code."""
 
+    load: tuple[str, ...] = _key(
+        ["all"],
+        "Which extensions may be loaded: all, none (safe mode), or some by name.",
+        env="TINYBASE_EXTENSIONS",
+    )
+    strict: bool = _key(False, "Refuse to start when an extension cannot be loaded.")
     modules: tuple[str, ...] = _key(
         [], "Modules of your own project that hold handlers and functions."
     )

@@ -6,6 +6,8 @@ import logging
 
 import pytest
 
+from tinybase.errors import Conflict
+
 GOOD = """
     from tinybase.extensions import on_startup
     from seen import seen
@@ -281,6 +283,45 @@ def test_a_failing_on_startup_is_shown_and_the_extension_stays_enabled(host, sit
     assert state.status == "enabled"
     assert "not today" in state.reason
     assert "sulky:start" in caplog.text
+
+
+def test_safe_mode_imports_no_extension_but_the_projects_own_code(make_host, site, instance, seen):
+    site.add("good", GOOD)
+    (instance / "functions").mkdir()
+    (instance / "functions" / "mine.py").write_text("from seen import seen; seen.append('mine')")
+    host = make_host(TINYBASE_EXTENSIONS="none")
+    host.start()
+    assert seen == ["mine"]
+    assert host.extension("good").status == "disabled"
+    assert "TINYBASE_EXTENSIONS" in host.extension("good").reason
+
+
+def test_a_list_of_names_loads_only_those_by_any_spelling(make_host, site, seen):
+    site.add("good-one", GOOD)
+    site.add("other", GOOD)
+    host = make_host(TINYBASE_EXTENSIONS="Good_One")
+    host.start()
+    assert {state.name: state.status for state in host.extensions()} == {
+        "good-one": "enabled",
+        "other": "disabled",
+    }
+
+
+def test_strict_mode_refuses_to_start_when_an_extension_fails(make_host, site, seen):
+    site.add("bad", "raise RuntimeError('boom')")
+    site.add("good", GOOD)
+    host = make_host(TINYBASE_EXTENSIONS_STRICT="1")
+    with pytest.raises(Conflict, match="bad is failed: RuntimeError: boom"):
+        host.start()
+    assert seen == []
+
+
+def test_strict_mode_lets_disabled_extensions_be(make_host, site, seen):
+    site.add("bad", "raise RuntimeError('boom')")
+    host = make_host(TINYBASE_EXTENSIONS_STRICT="1")
+    host.desired.set_enabled("bad", is_enabled=False)
+    host.start()
+    assert host.extension("bad").status == "disabled"
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from packaging.utils import canonicalize_name
+
 from tinybase.config import Config
 from tinybase.errors import TinyBaseError
 from tinybase.extensions.rows import Handler, unclaimed
@@ -85,7 +87,7 @@ class SnapshotBuilder:
         self, candidate: Candidate, wish: Wish, snapshot: Snapshot
     ) -> tuple[str, str | None]:
         """Add an extension to the snapshot if it may and can be; return status and reason."""
-        if unwanted := _why_not(candidate, wish):
+        if unwanted := _why_not(candidate, wish, self._config.extensions.load):
             self._failures.pop(candidate.name, None)
             return unwanted
         try:
@@ -178,25 +180,30 @@ class SnapshotBuilder:
 
 
 def survey(
-    candidates: Sequence[Candidate], wishes: Mapping[str, Wish]
+    candidates: Sequence[Candidate], wishes: Mapping[str, Wish], loadable: Sequence[str]
 ) -> dict[str, ExtensionState]:
-    """Return the states of all extensions as far as they can be told without loading any."""
+    """Return the states of all extensions as far as they can be told without loading any.
+
+    :param loadable: the setting ``extensions.load``.
+    """
     states = {}
     for candidate in candidates:
         wish = wishes.get(candidate.name, Wish())
-        status, reason = _why_not(candidate, wish) or (wish.status, wish.status_reason)
+        status, reason = _why_not(candidate, wish, loadable) or (wish.status, wish.status_reason)
         states[candidate.name] = _state(candidate, status, reason)
     for name in wishes.keys() - states.keys():
         states[name] = _missing(name, wishes[name])
     return states
 
 
-def _why_not(candidate: Candidate, wish: Wish) -> tuple[str, str] | None:
+def _why_not(candidate: Candidate, wish: Wish, loadable: Sequence[str]) -> tuple[str, str] | None:
     """Return status and reason of an extension that must not be loaded."""
     if wish.quarantine_reason is not None:
         return "quarantined", wish.quarantine_reason
     if not wish.is_enabled:
         return "disabled", f"switched off; tinybase extensions enable {candidate.name}"
+    if "all" not in loadable and candidate.name not in {canonicalize_name(n) for n in loadable}:
+        return "disabled", "left out by the setting extensions.load (TINYBASE_EXTENSIONS)"
     return candidate.problem
 
 

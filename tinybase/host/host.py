@@ -164,9 +164,14 @@ class Host:
                 self._snapshot = self._build(self.desired.read())
 
     def start(self) -> None:
-        """Load, run every ``on_startup`` before the first request, then follow changes."""
+        """Load, run every ``on_startup`` before the first request, then follow changes.
+
+        :raises Conflict: in strict mode, when an extension that is wanted cannot be loaded.
+        """
         with self._lock:
             self.load()
+            if self._config.extensions.strict:
+                self._require_all()
             self._is_serving = True
             self._run_startup(list(self._snapshot.loaded.values()))
             _note_startup_failures(self._snapshot)
@@ -269,7 +274,8 @@ class Host:
 
     def _survey(self) -> dict[str, ExtensionState]:
         self._search_path.follow(current_generation(self._config.instance))
-        return survey(find_candidates(self._search_path.generation), self.desired.read())
+        candidates = find_candidates(self._search_path.generation)
+        return survey(candidates, self.desired.read(), self._config.extensions.load)
 
     def _look(self) -> tuple[object, int]:
         return current_generation(self._config.instance), self.desired.revision()
@@ -287,6 +293,17 @@ class Host:
                     _log.error("could not keep in step with other workers: %s", what)
 
     # --- lifecycle hooks -------------------------------------------------------------
+
+    def _require_all(self) -> None:
+        troubled = [s for s in self.extensions() if s.status not in ("enabled", "disabled")]
+        if troubled:
+            reasons = "; ".join(
+                f"{state.name} is {state.status}: {state.reason}" for state in troubled
+            )
+            raise Conflict(
+                f"extensions.strict is on and not every extension can be loaded: {reasons}",
+                code="extension_load_failed",
+            )
 
     def _run_startup(self, started: list[Loaded]) -> None:
         pm = _manager_of(started)
