@@ -346,6 +346,11 @@ class TestBodies:
             "seen_at": "2026-01-31T12:00:00.000000Z",
         }
 
+    def test_take_a_whole_number_in_any_spelling(self, tiny):
+        answer = tiny.post("/api/things", data=b'{"name": "ann", "count": 3.0}')
+
+        assert answer.json["body"]["count"] == 3
+
     def test_take_a_time_without_a_zone_for_utc(self, tiny):
         answer = tiny.post("/api/things", json={"name": "ann", "seen_at": "2026-01-31T12:00:00"})
 

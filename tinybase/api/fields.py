@@ -145,6 +145,8 @@ class Integer(_Typed, fields.Integer):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if self.in_query and isinstance(value, str) and _DIGITS.fullmatch(value):
             value = int(value)
+        elif isinstance(value, float) and value.is_integer():
+            value = int(value)  # JSON knows one kind of number: 3.0 is an integer as well
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.make_error("invalid")
         if not -_INT64 <= value < _INT64:
