@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from github import Hub
 
 from tinybase import config
 from tinybase.api.services import Services
@@ -37,15 +36,6 @@ def flat(name: str, init: str = HELLO, *, version: str = "1.0.0", more: str = ""
     return {"extension.toml": manifest(name, version, more), "__init__.py": init}
 
 
-def write(folder: Path, files: dict[str, str]) -> Path:
-    """Write files into a folder and return it."""
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-    return folder
-
-
 def make_wheel(
     folder: Path, name: str, version: str, *requires: str, package: str | None = None
 ) -> Path:
@@ -65,54 +55,16 @@ def make_wheel(
     return write_wheel(folder, f"{stem}-py3-none-any", members)
 
 
-@dataclass
-class Hub:
-    """The repositories of ``https://github.com/user``, which git finds in a folder."""
-
-    folder: Path
-
-    def repository(self, name: str, files: dict[str, str], *, tag: str | None = "v1.0.0") -> str:
-        """Commit files to a repository, new or known, and return its address."""
-        root = self.folder / "user" / name
-        if not root.exists():
-            root.mkdir(parents=True)
-            self.git(name, "init", "--quiet", "--initial-branch=main")
-        write(root, files)
-        self.git(name, "add", "--all", "--force")
-        self.git(name, "commit", "--quiet", "--message=x", "--allow-empty")
-        if tag:
-            self.git(name, "tag", tag)
-        return f"https://github.com/user/{name}"
-
-    def git(self, name: str, *arguments: str) -> str:
-        """Run git in a repository and return what it printed."""
-        identity = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com")
-        return subprocess.run(
-            ["git", *identity, *arguments],
-            cwd=self.folder / "user" / name,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-
-
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """Return a GitHub that git reaches under its real address; nothing leaves the machine."""
     folder = tmp_path / "github"
     folder.mkdir()
-    settings = {
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"url.file://{folder}/.insteadOf",
-        "GIT_CONFIG_VALUE_0": "https://github.com/",
-        "TINYBASE_EXTENSIONS_GIT_PROTOCOLS": "https,ssh,file",
-    }
-    for key, value in settings.items():
+    hub = Hub(folder)
+    for key, value in hub.environment.items():
         monkeypatch.setenv(key, value)
     monkeypatch.delenv("TINYBASE_GIT_TOKEN", raising=False)
-    return Hub(folder)
+    return hub
 
 
 @pytest.fixture

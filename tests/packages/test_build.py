@@ -11,12 +11,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from github import write
 
 from tinybase.errors import Invalid
 from tinybase.packages import build
 from tinybase.packages.wheels import read_wheel
 
-from .conftest import flat, manifest, write
+from .conftest import flat, manifest
 
 HEAVY = ("flask", "sqlalchemy", "pydantic", "marshmallow", "click")
 

@@ -13,13 +13,12 @@ from urllib.request import HTTPSHandler, OpenerDirector, Request, build_opener
 from urllib.response import addinfourl
 
 import pytest
+from github import Hub
 
 from tinybase.errors import BadRequest, Invalid, TinyBaseError, Unavailable
 from tinybase.packages import archive
 from tinybase.packages.addresses import GitSource, parse
 from tinybase.packages.fetch import Checkout, fetch, newest_release
-
-from .conftest import Hub
 
 PROTOCOLS = ("https", "ssh", "file")
 
