@@ -183,6 +183,21 @@ def test_a_record_lives_through_its_life(site):
     assert site("DELETE", path).status_code == 404
 
 
+def test_a_record_can_be_put(site):
+    site.make()
+    path = f"{RECORDS}/{uuid4()}"
+    made = site("PUT", path, {"data": {"title": "a", "n": 1}}, If_None_Match="*")
+    assert (made.status_code, made.headers["Location"], made.headers["ETag"]) == (201, path, '"1"')
+    put = site("PUT", path, {"title": "b"}, If_Match='"1"')
+    assert (put.status_code, put.headers["ETag"]) == (200, '"2"')
+    assert put.json["data"] == {"title": "b", "n": None, "done": None}
+    assert site("PUT", path, {"title": "b"}, If_None_Match="*").status_code == 412
+    assert site("PUT", path, {"title": "b"}, If_None_Match='"1"').json["code"] == "invalid_header"
+    assert site("PUT", path, {"n": 1}).json["code"] == "record_invalid"
+    assert site("PUT", path, {"title": "b"}, who=None).status_code == 401
+    assert site("PUT", path, {"title": "b"}, who="stranger").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("fields", "body", "stored"),
     [
@@ -480,6 +495,7 @@ def test_the_document_names_operations_and_components(site):
         "collections_create_record",
         "collections_get_record",
         "collections_update_record",
+        "collections_replace_record",
         "collections_delete_record",
     }
     assert set(document["components"]["schemas"]) >= {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tinybase.actors import SYSTEM
+from tinybase.collections import expressions
 from tinybase.collections.terms import SortKey, Term
 from tinybase.errors import BadRequest, NotFound
 
@@ -95,6 +98,13 @@ def test_the_statement_is_the_same_for_every_list_item(posts):
         texts.add(tuple(statements))
         assert page.total == (payload in PAYLOADS)
     assert len(texts) == 1
+
+
+def test_text_becomes_sql_in_two_modules_only():
+    folder = Path(expressions.__file__).parent
+    makers = re.compile(r"\b(text|literal_column|exec_driver_sql|DDL)\(")
+    found = {file.name for file in folder.glob("*.py") if makers.search(file.read_text())}
+    assert found == {"expressions.py", "indexes.py"}
 
 
 def test_a_field_called_like_a_word_of_sql_is_a_field(posts):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -96,6 +97,85 @@ def test_a_bad_change_leaves_the_record_as_it_was(posts):
         with pytest.raises(Invalid):
             posts.records.update(SYSTEM, "posts", record_id, changes)
     assert posts.records.get(SYSTEM, "posts", record_id) == before
+
+
+def test_a_whole_record_is_stored_under_an_id_or_replaced(posts):
+    record_id = uuid4()
+    user = posts.user()
+    made, is_new = posts.records.replace(user, "posts", record_id, {"title": "a", "n": 5})
+    assert (is_new, made.id, made.version, made.owner_id) == (True, record_id, 1, user.user_id)
+
+    put, is_new = posts.records.replace(user, "posts", record_id, {"title": "b"})
+    assert (is_new, put.version, put.created_at) == (False, 2, made.created_at)
+    assert put.data == {"title": "b", "n": 1, "tags": []}
+    assert put == posts.records.get(SYSTEM, "posts", record_id)
+    same, is_new = posts.records.replace(SYSTEM, "posts", record_id, {"title": "b", "n": "1"})
+    assert (is_new, same) == (False, put)
+    assert [type(event) for event in posts.events] == [RecordCreateEvent, RecordUpdateEvent]
+
+
+def test_replacing_heeds_versions(posts):
+    record_id = uuid4()
+
+    def put(**options: Any) -> Any:
+        return posts.records.replace(SYSTEM, "posts", record_id, {"title": "a"}, **options)
+
+    with pytest.raises(PreconditionFailed) as caught:
+        put(if_match=Versions(any=True))
+    assert caught.value.members == {}
+    put(only_new=True)
+    for options in ({"only_new": True}, {"if_match": Versions.of(2)}):
+        with pytest.raises(PreconditionFailed) as caught:
+            put(**options)
+        assert caught.value.members == {"current_version": 1}
+    put(if_match=Versions.of(1))
+
+
+def test_replacing_without_a_version_can_be_forbidden(room):
+    room.make("posts", *FIELDS, require_if_match=True)
+    record_id = uuid4()
+    for _ in range(2):
+        with pytest.raises(TinyBaseError) as caught:
+            room.records.replace(SYSTEM, "posts", record_id, {"title": "a"})
+        assert caught.value.status == 428
+        if room.records.list(SYSTEM, "posts").total == 0:
+            room.records.replace(SYSTEM, "posts", record_id, {"title": "a"}, only_new=True)
+
+
+def test_an_id_of_another_collection_cannot_be_taken(posts):
+    posts.make("other")
+    (record_id,) = posts.fill("other", {})
+    with pytest.raises(Conflict) as caught:
+        posts.records.replace(SYSTEM, "posts", record_id, {"title": "a"})
+    assert caught.value.code == "id_conflict"
+    assert posts.records.get(SYSTEM, "other", record_id).version == 1
+
+
+@pytest.mark.parametrize(
+    ("create", "update", "missing", "own", "others"),
+    [
+        ("auth", "owner", "ok", "ok", "not_found"),
+        ("admin", "owner", "not_found", "ok", "not_found"),
+        ("auth", "admin", "ok", "forbidden", "not_found"),
+        ("admin", "admin", "forbidden", "forbidden", "forbidden"),
+        ("admin", "auth", "not_found", "ok", "ok"),
+    ],
+)
+def test_replacing_follows_two_rules(room, create, update, missing, own, others):
+    rules = {"read": "owner", "create": create, "update": update}
+    room.make("posts", *FIELDS, access=rules)
+    user = room.user()
+    mine = room.records.create(SYSTEM, "posts", {"title": "a"}, owner_id=user.user_id).id
+    (theirs,) = room.fill("posts", {"title": "b"})
+
+    def outcome(record_id: UUID) -> str:
+        try:
+            room.records.replace(user, "posts", record_id, {"title": "c"})
+        except TinyBaseError as error:
+            return error.code
+        return "ok"
+
+    assert (outcome(uuid4()), outcome(mine), outcome(theirs)) == (missing, own, others)
 
 
 def test_a_deleted_record_is_gone_and_told_with_its_last_content(posts):
@@ -267,6 +347,14 @@ def test_faults_of_schema_and_options_are_told_together(room):
             "posts", schema={"fields": [{"name": "1"}]}, options={"access": {"list": "x"}}
         )
     assert [fault.loc[1] for fault in caught.value.faults] == ["schema", "options"]
+
+
+def test_equal_in_python_is_not_the_same_schema(room):
+    field = {"name": "a", "type": "json", "default": 1}
+    room.make("posts", field)
+    changed = room.collections.update("posts", schema={"fields": [{**field, "default": True}]})
+    assert changed.version == 2
+    assert room.records.create(SYSTEM, "posts", {}).data["a"] is True
 
 
 def test_a_collection_counts_its_versions(room):

@@ -90,10 +90,10 @@ class OwnerQuery(Query):
     owner_id = fields.Id(metadata={"description": "The owner; for admins only."})
 
 
-def _admit(operation: Operation) -> Callable[[Call], None]:
+def _admit(*operations: Operation) -> Callable[[Call], None]:
     def admit(call: Call) -> None:
         name = call.path["collection_name"]
-        call.state["collection"] = call.services.records.admit(call.actor, name, operation)
+        call.state["collection"] = call.services.records.admit(call.actor, name, *operations)
 
     return admit
 
@@ -141,7 +141,7 @@ def create_record(call: Call) -> object:
     record = call.services.records.create(
         call.actor, collection, _data(call), owner_id=call.query.get("owner_id")
     )
-    return _answer(record, Location=f"/api/collections/{collection.name}/records/{record.id}")
+    return _created(collection, record)
 
 
 @operations.get(
@@ -190,6 +190,41 @@ def update_record(call: Call) -> object:
     )
 
 
+@operations.put(
+    ONE,
+    id="collections_replace_record",
+    who=Who.RULE,
+    admit=_admit(Operation.UPDATE, Operation.CREATE),
+    query=OwnerQuery,
+    body=RecordUpdate,
+    answers={200: RecordResponse, 201: RecordResponse},
+    errors=(
+        "record_invalid",
+        "unique_violation",
+        "id_conflict",
+        "version_mismatch",
+        "precondition_required",
+    ),
+    headers=("If-Match", "If-None-Match", "Location", "ETag"),
+)
+def replace_record(call: Call) -> object:
+    """Store a whole record under an id: a new one, or in the place of the old one.
+
+    Fields that are not given take their defaults.
+    """
+    collection = _collection(call)
+    record, is_new = call.services.records.replace(
+        call.actor,
+        collection,
+        call.path["record_id"],
+        _data(call),
+        owner_id=call.query.get("owner_id"),
+        if_match=_if_match(call),
+        only_new=_only_new(call),
+    )
+    return _created(collection, record) if is_new else _answer(record)
+
+
 @operations.delete(
     ONE,
     id="collections_delete_record",
@@ -228,6 +263,13 @@ def _if_match(call: Call) -> Versions | None:
     return parse_versions(call.request.headers.get("If-Match"), "If-Match")
 
 
+def _only_new(call: Call) -> bool:
+    header = call.request.headers.get("If-None-Match")
+    if header is not None and header.strip() != "*":
+        raise BadRequest("If-None-Match can only be * here.", code="invalid_header")
+    return header is not None
+
+
 def _fields(query: dict[str, Any]) -> list[str] | None:
     return query["chosen"].split(",") if "chosen" in query else None
 
@@ -243,5 +285,10 @@ def _sort(query: dict[str, Any]) -> list[SortKey] | tuple[SortKey, ...]:
     return (SortKey(by or "created_at", descending=order != "asc"),)
 
 
-def _answer(record: RecordRow, **headers: str) -> Answer:
-    return Answer(record, headers={"ETag": etag(record.version), **headers})
+def _created(collection: Collection, record: RecordRow) -> Answer:
+    location = f"/api/collections/{collection.name}/records/{record.id}"
+    return Answer(record, 201, {"ETag": etag(record.version), "Location": location})
+
+
+def _answer(record: RecordRow) -> Answer:
+    return Answer(record, headers={"ETag": etag(record.version)})

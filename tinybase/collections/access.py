@@ -145,7 +145,7 @@ def check_owner(
     if access.admits_to(actor, operation, owner_id):
         return
     if access.admits_to(actor, Operation.READ, owner_id):
-        raise Forbidden("The record belongs to somebody else.")
+        raise Forbidden("You may read this record, but not change it.")
     raise record_not_found(record_id)
 
 

@@ -17,7 +17,7 @@ from tinybase.actors import Actor
 from tinybase.collections.access import collection_not_found, effective_access
 from tinybase.collections.changes import Report, SchemaChange
 from tinybase.collections.collection import Collection
-from tinybase.collections.compiled import CompiledSchema
+from tinybase.collections.compiled import CompiledSchema, equal
 from tinybase.collections.expressions import RECORDS, expressions_of, in_collection
 from tinybase.collections.hooks import Hooks, tell_deleted
 from tinybase.collections.indexes import sync_indexes
@@ -161,7 +161,7 @@ class Collections:
         changes = _check(name, label, schema, options)
         with self._database.write() as work:
             before = self._for_update(work.connection, name, if_match)
-            if all(getattr(before, key) == value for key, value in changes.items()):
+            if equal({key: getattr(before, key) for key in changes}, changes):
                 return before
             after = self._changed(before, changes)
             if "schema" in changes:
