@@ -39,12 +39,13 @@ class Endpoint:
 
     def __call__(self, **path: str) -> Response:
         """Answer the current request."""
-        self._reader.check_declared_size(request)
+        current = _plain(request)
+        self._reader.check_declared_size(current)
         call = Call(
             services=self._services,
-            request=_plain(request),
+            request=current,
             request_id=request_id(),
-            address=self._address_of(request),
+            address=self._address_of(current),
             path=dict(path),
         )
         with self._services.host.bound():
