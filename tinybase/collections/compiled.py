@@ -20,6 +20,7 @@ DATA: Location = ("body", "data")
 """Where faults of record data are, whichever way the client wrapped them."""
 
 _MOST_TOLD = 3
+_LONGEST_KEY = 63
 _MOST_FAULTS = 100
 
 
@@ -30,12 +31,15 @@ class RecordInvalid(Invalid):
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__(faults[:_MOST_FAULTS])
-        told = [
-            f"{'.'.join(map(str, fault.loc[2:]))}: {fault.msg}" for fault in faults[:_MOST_TOLD]
-        ]
+        told = [f"{_way(fault)}: {fault.msg}" for fault in faults[:_MOST_TOLD]]
         if len(faults) > _MOST_TOLD:
             told.append(f"and {len(faults) - _MOST_TOLD} more")
         self.detail = f"The record does not fit the schema: {'; '.join(told)}"
+
+
+def _way(fault: Fault) -> str:
+    """Return the way to a fault; a key of the client's may be of any length."""
+    return ".".join(str(part)[:_LONGEST_KEY] for part in fault.loc[len(DATA) :])
 
 
 class CompiledSchema:
