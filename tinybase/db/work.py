@@ -52,7 +52,7 @@ class Database:
 
         On SQLite it is the only one that writes from here on, so what it reads stays true.
 
-        :raises Unavailable: when other writers held the database for too long.
+        :raises Unavailable: as :meth:`connect`.
         """
         with self.connect() as connection:
             if self.engine.dialect.name == "sqlite":
@@ -65,15 +65,29 @@ class Database:
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """Open a connection to read from; whatever it has begun ends with the block."""
+        """Open a connection to read from; whatever it has begun ends with the block.
+
+        :raises Unavailable: when the database is held by others, or there is no room left.
+        """
         try:
             with self.engine.connect() as connection:
                 yield connection
         except OperationalError as error:
-            if "locked" not in str(error.orig):
-                raise
-            raise Unavailable(
-                "The database is busy; try again.",
-                code="database_busy",
-                headers={"Retry-After": "1"},
-            ) from error
+            if foreseen := _explained(error):
+                raise foreseen from error
+            raise
+
+
+def _explained(error: OperationalError) -> Unavailable | None:
+    """Return what a fault of SQLite means for the one who asked, if it is a foreseen one."""
+    text = str(error.orig)
+    if "locked" in text:
+        return Unavailable(
+            "The database is busy; try again.", code="database_busy", headers={"Retry-After": "1"}
+        )
+    if "disk is full" in text:
+        return Unavailable(
+            "There is no room left to store this. The operator has to free some disk space.",
+            code="insufficient_storage",
+        )
+    return None

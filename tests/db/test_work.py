@@ -1,0 +1,110 @@
+"""Units of work: all or nothing, and what happens afterwards."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from sqlalchemy import func, insert, select
+
+from tinybase import config
+from tinybase.db import Database, db
+from tinybase.db.engine import prepare
+from tinybase.db.models import Counter
+from tinybase.errors import Unavailable
+
+counters = Counter.__table__
+
+
+@pytest.fixture
+def database(engine, tmp_path):
+    prepare(engine, config.load(tmp_path, {"TINYBASE_DATABASE_BUSY_TIMEOUT_SECONDS": "1"}))
+    db.metadata.create_all(engine)
+    return Database(engine)
+
+
+def add(database, name, told=None):
+    with database.write() as work:
+        work.connection.execute(insert(counters).values(name=name, value=1))
+        if told is not None:
+            work.after_commit(lambda: told.append(count(database)))
+
+
+def count(database):
+    with database.connect() as connection:
+        return connection.scalar(select(func.count()).select_from(counters))
+
+
+def test_what_is_asked_for_after_the_commit_sees_the_committed_data(database):
+    told = []
+    add(database, "one", told)
+    assert told == [1]
+
+
+def test_a_block_that_raises_leaves_nothing_behind_and_tells_nobody(database):
+    told = []
+
+    def fail():
+        with database.write() as work:
+            work.connection.execute(insert(counters).values(name="one", value=1))
+            work.after_commit(lambda: told.append("told"))
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    assert count(database) == 0
+    assert told == []
+
+
+def test_a_writer_that_waits_too_long_is_refused_as_busy(database):
+    begun, done = threading.Event(), threading.Event()
+
+    def hold():
+        with database.write():
+            begun.set()
+            done.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    begun.wait()
+    try:
+        with pytest.raises(Unavailable) as refused:
+            add(database, "one")
+    finally:
+        done.set()
+        holder.join()
+    assert (refused.value.status, refused.value.code) == (503, "database_busy")
+    assert refused.value.headers["Retry-After"]
+    add(database, "two")
+    assert count(database) == 1
+
+
+def test_a_full_disk_is_told_as_such_and_writing_goes_on_when_there_is_room(database):
+    def limit(pages):
+        with database.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    def fill():
+        for number in range(1000):
+            add(database, f"{number:050}")
+
+    limit(1)  # SQLite takes what the file has now for the least
+    with pytest.raises(Unavailable) as refused:
+        fill()
+    assert (refused.value.status, refused.value.code) == (507, "insufficient_storage")
+    stored = count(database)
+    limit(2**30)
+    add(database, "more")
+    assert count(database) == stored + 1
+
+
+def test_writers_in_many_threads_queue_up(database):
+    threads = [
+        threading.Thread(target=lambda n=n: [add(database, f"{n} {i}") for i in range(20)])
+        for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count(database) == 80
