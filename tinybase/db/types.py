@@ -20,7 +20,8 @@ def utcnow() -> datetime:
 
 def format_time(value: datetime) -> str:
     """Write a time as answers do: UTC, six digits, ``Z``."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime: it writes years before 1000 with fewer digits, which would sort wrongly.
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 class Guid(TypeDecorator[UUID]):

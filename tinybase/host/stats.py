@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from tinybase.db import format_time
+
 _LOG_EVERY_SECONDS = 60.0
 
 
@@ -86,7 +88,7 @@ def as_json(stats: HandlerStats) -> dict[str, Any]:
         "max_ms": round(stats.max_ns / 1e6, 3),
         "last_error": error
         and {
-            "at": error.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "at": format_time(error.at),
             "type": error.type,
             "message": error.message,
         },
