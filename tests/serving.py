@@ -165,8 +165,12 @@ class Server:
         """Ask the server to stop, wait for it and return its exit code."""
         self.process.send_signal(signum)
         code = self.process.wait(40)
-        self._reader.join(10)
+        self.join()
         return code
+
+    def join(self) -> None:
+        """Wait until everything that was printed has been read."""
+        self._reader.join(10)
 
     def wait_for(self, condition: Any, seconds: float = 30) -> None:
         """Wait until something is the case."""

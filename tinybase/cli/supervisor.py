@@ -19,7 +19,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 from watchfiles import PythonFilter
 
-import tinybase.wsgi  # noqa: F401 - forked workers share what is imported here
+import tinybase.cli.worker  # noqa: F401 - forked workers share what is imported here
 from tinybase import __version__, logs
 from tinybase.config import Config
 from tinybase.errors import Unavailable
@@ -48,7 +48,7 @@ class Supervisor(MPServer):
     def __init__(self, config: Config, *, reload: Iterable[Path] = (), open_: bool) -> None:
         paths = list(reload)
         super().__init__(
-            "tinybase.wsgi:worker",
+            "tinybase.cli.worker:application",
             factory=True,
             address=config.server.host,
             port=config.server.port,

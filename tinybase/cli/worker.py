@@ -1,0 +1,95 @@
+"""What ``tinybase serve`` runs in each of its processes, beside the application."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from flask import Flask
+from sqlalchemy.exc import DBAPIError
+
+from tinybase import wsgi
+from tinybase.errors import TinyBaseError
+
+_log = logging.getLogger(__name__)
+
+_TICK_SECONDS = 0.25
+_EAGER_TICK_SECONDS = 0.01
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def application() -> Flask:
+    """Make the application in a worker, which ends when the supervising process does."""
+    _Signals().govern()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What extensions print is seen when they print it, not when a buffer is full.
+            stream.reconfigure(line_buffering=True)
+    try:
+        return wsgi.application()
+    except TinyBaseError as error:
+        _log.error("This worker cannot start: %s", error.detail)
+    except DBAPIError as error:
+        _log.error("This worker cannot use the database: %s", error.orig)
+    sys.exit(1)
+
+
+class _Signals:
+    """Sees to it that granian gets one signal to stop: none too early, and no second one.
+
+    granian sets its handlers after it has loaded the application. A signal before that
+    would be lost or end the process in the middle of its start, so it is put off. A worker
+    of granian 2.8 that is told twice to stop never ends, and twice it is whenever a
+    terminal or a service manager tells all processes of a group.
+    """
+
+    def __init__(self) -> None:
+        self._granian: Any = None
+        self._is_stopping = False
+
+    def govern(self) -> None:
+        """Begin; to be called in the main thread, before the application is made."""
+        for signum in _STOP_SIGNALS:
+            signal.signal(signum, _put_off)
+        signal.signal(signal.SIGUSR1, self._tick)
+        threading.Thread(
+            target=self._watch, args=(os.getppid(),), name="tinybase-signals", daemon=True
+        ).start()
+
+    def _watch(self, parent: int) -> None:
+        """Wake the main thread now and then, and stop when the supervising process is gone.
+
+        Of two signals at once another thread may take both. Python then runs the handlers
+        when the main thread wakes up, but a main thread that waits for a lock sleeps on.
+        """
+        main = threading.main_thread().ident
+        is_orphan = False
+        while main is not None:
+            time.sleep(_TICK_SECONDS if self._granian else _EAGER_TICK_SECONDS)
+            if signal.getsignal(signal.SIGTERM) is not _put_off:
+                signal.pthread_kill(main, signal.SIGUSR1)
+            if os.getppid() != parent and not is_orphan:
+                is_orphan = True
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def _tick(self, *_: object) -> None:
+        """Put ourselves before granian's handlers, as soon as it has set them."""
+        if self._granian is None:
+            self._granian = signal.getsignal(signal.SIGTERM)
+            for signum in _STOP_SIGNALS:
+                signal.signal(signum, self._stop)
+
+    def _stop(self, signum: int, frame: object) -> None:
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._granian(signum, frame)
+
+
+def _put_off(signum: int, _: object) -> None:
+    threading.Timer(0.1, os.kill, (os.getpid(), signum)).start()
