@@ -1,4 +1,4 @@
-"""The first-party extensions, installed from repositories as anybody would install them."""
+"""A first-party extension, installed from its repository as anybody would install it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ _LEFT_BY_TOOLS = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info", "buil
 
 @dataclass
 class Site:
-    """An instance, and the GitHub from which its extensions came."""
+    """An instance, and the GitHub from which its extension came."""
 
     instance: Path
     hub: Hub
+    plugin: str
 
     def run(self, *arguments: str) -> str:
         """Run one command, which must succeed, and return what it printed."""
@@ -37,18 +38,17 @@ class Site:
         return done.stdout
 
 
-@pytest.fixture(scope="package")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """Return an instance with both extensions installed."""
-    folder = tmp_path_factory.mktemp("plugins")
-    site = Site(folder / "instance", Hub(folder / "github"))
+@pytest.fixture(scope="module")
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Return an instance with the extension that the module of tests names."""
+    name: str = request.module.PLUGIN
+    folder = tmp_path_factory.mktemp(name)
+    site = Site(folder / "instance", Hub(folder / "github"), name)
     made = tinybase("init", site.instance, "--admin-email", ADMIN, "--admin-password", PASSWORD)
     assert made.returncode == 0, made.stderr
-    for name in NAMES:
-        root = site.hub.folder / "user" / name
-        shutil.copytree(PLUGINS / name, root, ignore=_LEFT_BY_TOOLS)
-        site.hub.git(name, "init", "--quiet", "--initial-branch=main")
-        site.run("extensions", "install", site.hub.repository(name, {}), "--yes")
+    shutil.copytree(PLUGINS / name, site.hub.folder / "user" / name, ignore=_LEFT_BY_TOOLS)
+    site.hub.git(name, "init", "--quiet", "--initial-branch=main")
+    site.run("extensions", "install", site.hub.repository(name, {}), "--yes")
     return site
 
 
@@ -70,7 +70,7 @@ class Client:
         return answer["result"]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def client(site: Site) -> Iterator[Client]:
     """Return an admin at a server with two workers."""
     with Server(site.instance, "--workers", "2", env=site.hub.environment) as server:
@@ -83,21 +83,14 @@ def client(site: Site) -> Iterator[Client]:
         assert server.stop() == 0
 
 
-@pytest.fixture
-def own_tests_pass(site: Site):
-    """Run the tests of an extension in its repository; they see what is installed."""
-
-    def passes(name: str) -> None:
-        installed = str(site.instance / "extensions" / "current")
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "pytest", "tests", "-p", "no:cacheprovider"],
-            cwd=site.hub.folder / "user" / name,
-            env=clean_environment({"PYTHONPATH": installed, "PYTHONDONTWRITEBYTECODE": "1"}),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert " passed" in done.stdout
-
-    return passes
+def run_own_tests(site: Site) -> subprocess.CompletedProcess[str]:
+    """Run the tests of the extension in its repository; they see what is installed."""
+    installed = str(site.instance / "extensions" / "current")
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "pytest", "tests", "-p", "no:cacheprovider"],
+        cwd=site.hub.folder / "user" / site.plugin,
+        env=clean_environment({"PYTHONPATH": installed}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 
-from .conftest import PLUGINS
+from .conftest import PLUGINS, run_own_tests
+
+PLUGIN = "tinybase-hello"
 
 
 def test_it_has_the_layout_of_the_guide():
-    files = {path.name for path in (PLUGINS / "tinybase-hello").iterdir()}
+    files = {path.name for path in (PLUGINS / PLUGIN).iterdir()}
     assert {"extension.toml", "__init__.py", "hooks.py", "functions.py", "README.md"} <= files
     assert "pyproject.toml" not in files
-    assert (PLUGINS / "tinybase-hello/tests/pytest.ini").read_text() == "[pytest]\n"
+    assert (PLUGINS / PLUGIN / "tests/pytest.ini").read_text() == "[pytest]\n"
 
 
 def test_every_worker_says_hello_before_its_first_request(client):
@@ -36,5 +38,6 @@ def test_a_greeting_is_answered_in_the_log_and_a_note_is_not(client):
     assert "Bob says hello" not in client.server.output
 
 
-def test_its_own_tests_pass(own_tests_pass):
-    own_tests_pass("tinybase-hello")
+def test_its_own_tests_pass(site):
+    done = run_own_tests(site)
+    assert done.returncode == 0, done.stdout

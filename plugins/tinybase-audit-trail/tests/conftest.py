@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,12 +20,13 @@ def tinybase(tmp_path: Path) -> Iterator[Running]:
 
 
 @pytest.fixture
-def query(tinybase: Running):
+def query(tinybase: Running) -> Callable[..., Any]:
     """Ask the trail as an admin and return the result."""
+    return partial(ask, tinybase)
 
-    def query(**filters):
-        answer = tinybase.call("audit_trail_query", filters)
-        assert answer["status"] == "succeeded", answer
-        return answer["result"]
 
-    return query
+def ask(tinybase: Running, **filters: Any) -> Any:
+    """Call ``audit_trail_query``, which must succeed, and return its result."""
+    answer = tinybase.call("audit_trail_query", filters)
+    assert answer["status"] == "succeeded", answer
+    return answer["result"]

@@ -6,10 +6,20 @@ import pytest
 from pydantic import ValidationError
 from tinybase_audit_trail.functions import AuditTrailQuery
 
+from tinybase.testing import running
+
 NOTES = "/api/collections/notes/records"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def tinybase(tmp_path_factory):
+    """One TinyBase for all tests: they only ask."""
+    with running(tmp_path_factory.mktemp("query")) as tinybase:
+        tinybase.collection("notes", {"fields": [{"name": "text"}]})
+        yield tinybase
+
+
+@pytest.fixture(scope="module")
 def three(tinybase):
     """Three notes: two of Ann's and one of the admin's."""
     ann = tinybase.user("ann@example.com")

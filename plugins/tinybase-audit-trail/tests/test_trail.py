@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 
-import pytest
-
 NOTES = "/api/collections/notes/records"
 TRAIL = "/api/collections/audit_trail"
 
@@ -91,15 +89,11 @@ def test_only_admins_see_the_trail(tinybase):
     assert access == dict.fromkeys(("list", "read", "create", "update", "delete"), "admin")
 
 
-@pytest.mark.parametrize(("person", "status"), [("anonymous", 401), ("user", 403), ("admin", 200)])
-def test_only_admins_may_query(tinybase, person, status):
-    headers = {
-        "anonymous": {},
-        "user": tinybase.user("ann@example.com"),
-        "admin": tinybase.headers,
-    }[person]
-    answer = tinybase.post("/api/functions/audit_trail_query", {}, headers)
-    assert answer.status_code == status
+def test_only_admins_may_query(tinybase):
+    ann = tinybase.user("ann@example.com")
+    for headers, status in [({}, 401), (ann, 403), (tinybase.headers, 200)]:
+        answer = tinybase.post("/api/functions/audit_trail_query", {}, headers)
+        assert answer.status_code == status
 
 
 def test_no_event_is_lost_when_many_happen_at_once(tinybase, query):
