@@ -73,16 +73,21 @@ class Answer:
 class Server:
     """``tinybase serve`` in a process group of its own; stopped at the end of the block.
 
-    :param arguments: further arguments of ``serve``.
+    :param arguments: further arguments of the command.
+    :param command: another command that serves.
     """
 
     def __init__(
-        self, instance: Path, *arguments: str, env: Mapping[str, str] | None = None
+        self,
+        instance: Path,
+        *arguments: str,
+        command: str = "serve",
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._lines: list[str] = []
-        self._arguments = ["-C", str(instance), "serve", "--port", str(self.port), *arguments]
+        self._arguments = ["-C", str(instance), command, "--port", str(self.port), *arguments]
         self._env = env
         self.process: subprocess.Popen[str]
 

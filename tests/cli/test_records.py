@@ -177,3 +177,21 @@ def test_writes_fire_the_hooks_of_the_project(run: Run, posts: Path) -> None:
 
     assert (posts / "seen").read_text() == "hellocli"
     assert not (posts / "started").exists()
+
+
+def test_a_command_waits_for_handlers_that_take_longer_than_a_request_would(
+    run: Run, posts: Path
+) -> None:
+    (posts / "functions" / "watch.py").write_text(
+        "import time\n"
+        "from pathlib import Path\n"
+        "from tinybase.extensions import on_record_create\n"
+        "@on_record_create\n"
+        "def seen(event):\n"
+        "    time.sleep(0.6)\n"
+        f"    Path({str(posts)!r}, 'seen').touch()\n"
+    )
+
+    make(run, "hello")
+
+    assert (posts / "seen").exists()
