@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Hub:
         return subprocess.run(
             ["git", *identity, *arguments],
             cwd=self.folder / "user" / name,
+            env={**os.environ, **self.environment},
             check=True,
             capture_output=True,
             text=True,

@@ -169,7 +169,8 @@ def test_it_is_switched_and_removed_while_the_server_runs_and_the_workers_stay(s
         return answers == {200}
 
     def printed(text: str, times: int) -> None:
-        server.wait_for(lambda: server.output.count(text) == times, seconds=10)
+        # The command is done, so the workers are about to notice if they have not yet.
+        server.wait_for(lambda: server.output.count(text) == times, seconds=5)
 
     with spare.serve() as server:
         everybody = people(server)
