@@ -16,6 +16,7 @@ from tinybase.api import (
     settings,
     users,
 )
+from tinybase.api.contributed import register_contributed
 from tinybase.api.cors import register_cors
 from tinybase.api.docs import register_docs
 from tinybase.api.errors import register_error_handlers
@@ -54,4 +55,5 @@ def register(app: Flask, services: Services) -> None:
     register_headers(app)
     register_cors(app, services.config.cors)
     add_operations(app, services, operations)
+    register_contributed(app, services)
     register_docs(app, operations, pages=services.config.api.docs)
