@@ -308,6 +308,26 @@ def test_reload_serves_what_a_file_says_now(project: Path) -> None:
         assert server.stop() == 0
 
 
+def test_reload_watches_editable_extensions(project: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "my-extension"
+    folder.mkdir()
+    manifest = '[extension]\nname = "my-extension"\nversion = "1.0.0"\n'
+    (folder / "extension.toml").write_text(manifest)
+    source = (
+        "from tinybase.functions import register\n\n\n"
+        "@register(name='say', auth='public')\n"
+        "def say():\n    return {word!r}\n"
+    )
+    (folder / "__init__.py").write_text(source.format(word="before"))
+    done = tinybase("extensions", "install", "-e", folder, "--yes", instance=project)
+    assert done.returncode == 0, done.stderr
+
+    with Server(project, "--workers", "1", "--reload") as server:
+        server.wait_for(lambda: said(server, "say") == "before")
+        (folder / "__init__.py").write_text(source.format(word="after!"))
+        server.wait_for(lambda: said(server, "say") == "after!")
+
+
 @pytest.mark.parametrize("reuse", [False, True])
 def test_a_port_in_use_is_one_line(project: Path, reuse: bool) -> None:
     with socket.socket() as other:

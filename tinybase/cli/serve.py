@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
@@ -11,6 +13,7 @@ from tinybase import config as configuration
 from tinybase import logs
 from tinybase.cli import context
 from tinybase.config import Config
+from tinybase.packages.lock import FILE_NAME, Lock
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +41,8 @@ def command(
     """Serve the instance over HTTP until Ctrl-C or SIGTERM.
 
     What is in flight is finished, at most 30 seconds; then extensions hear on_shutdown.
-    SIGHUP replaces the workers one after another.
+    SIGHUP replaces the workers one after another. --reload watches the instance and the
+    extensions that were installed with -e before the start.
 
     \b
     Examples:
@@ -68,7 +72,16 @@ def serve(environ: dict[str, str], *, reload: bool, open_: bool) -> None:
     from tinybase.cli.supervisor import Supervisor, require_free_port  # noqa: PLC0415
 
     require_free_port(config.server.host, config.server.port)
-    Supervisor(config, reload=[config.instance] if reload else (), open_=open_).serve()
+    Supervisor(config, reload=_sources(config) if reload else (), open_=open_).serve()
+
+
+def _sources(config: Config) -> Iterator[Path]:
+    """Yield the folders that people edit: the instance and its editable extensions."""
+    yield config.instance
+    for extension in Lock.read(config.instance / FILE_NAME).extensions.values():
+        folder = Path(extension.address)
+        if extension.editable and folder.is_dir():
+            yield folder
 
 
 def _warn_of_old_keys(config: Config) -> None:
