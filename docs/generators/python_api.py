@@ -1,0 +1,68 @@
+"""What functions and handlers are written with."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+
+from generators.contract import default
+from generators.text import code, doc, signature, source_block, table
+from tinybase.db.models import Collection, Record, User
+from tinybase.functions import Context, register
+from tinybase.functions.records import ContextRecords
+from tinybase_hookspecs import FunctionDeclaration, Reject
+
+
+def functions() -> str:
+    """Return what a function is declared with and what it is given."""
+    return "\n\n".join(
+        [
+            "### `register`",
+            source_block(f"@{signature(register)}"),
+            doc(register),
+            "### `Context`",
+            doc(Context),
+            _fields(Context),
+            "### `Reject`",
+            source_block(signature(Reject.__init__).replace("__init__(self, ", "Reject(")),
+            doc(Reject),
+            "### `FunctionDeclaration`",
+            doc(FunctionDeclaration),
+            _fields(FunctionDeclaration),
+        ]
+    )
+
+
+def records() -> str:
+    """Return the methods of ``ctx.records``."""
+    lines = [doc(ContextRecords)]
+    for name, method in vars(ContextRecords).items():
+        if not name.startswith("_") and inspect.isfunction(method):
+            written = signature(method).replace("(self, ", "(")
+            lines += [
+                f"### `ctx.records.{name}`",
+                source_block(f"ctx.records.{written}"),
+                doc(method),
+            ]
+    return "\n\n".join(lines)
+
+
+def models() -> str:
+    """Return the models that extensions may read."""
+    lines = []
+    for model in (Record, Collection, User):
+        rows = [
+            (code(column.name), code(_python_type(model, column.key)))
+            for column in model.__table__.columns
+        ]
+        lines += [f"### `{model.__name__}`", doc(model), table(("Column", "Type"), rows)]
+    return "\n\n".join(lines)
+
+
+def _fields(cls: type) -> str:
+    rows = [(code(item.name), code(item.type), default(item)) for item in fields(cls)]
+    return table(("Field", "Type", "Default"), rows)
+
+
+def _python_type(model: type, name: str) -> str:
+    return str(model.__annotations__[name]).removeprefix("Mapped[").removesuffix("]")
