@@ -137,21 +137,21 @@ def stand_in(candidate: Candidate, folder: Path) -> Path | None:
 def _read_folder(
     source: Source, root: Path, workshop: Path, direct_url: Mapping[str, Any]
 ) -> Candidate:
-    layout = _layout(root)
+    layout = layout_of(root)
     if (root / manifest.FILE_NAME).exists():
         found = manifest.read(root)
         manifest.check_runs_here(found)
     if layout == PYPROJECT:
-        return Candidate(source, layout, _of_project(root), root=root)
+        return Candidate(source, layout, read_project(root), root=root)
     is_editable = isinstance(source, FolderSource) and source.editable
     make = build_editable if is_editable else build_wheel
     wheel = workshop / make(workshop, root=root, direct_url=direct_url)
     return Candidate(source, layout, _of_wheel(wheel), root=root, wheel=wheel)
 
 
-def _layout(root: Path) -> str:
+def layout_of(root: Path) -> str:
     """Tell a flat repository from one that brings a build system of its own."""
-    project = _pyproject(root)
+    project = read_pyproject(root)
     system = project.get("build-system")
     if isinstance(system, dict) and system.get("build-backend") == BACKEND:
         return FLAT
@@ -159,7 +159,7 @@ def _layout(root: Path) -> str:
         return PYPROJECT
     if (root / manifest.FILE_NAME).exists():
         return FLAT
-    if _setup_cfg(root).has_section("metadata"):
+    if read_setup_cfg(root).has_section("metadata"):
         return PYPROJECT
     raise _refused(
         "is missing, and there is no pyproject.toml either. Name the folder of an extension, "
@@ -168,7 +168,8 @@ def _layout(root: Path) -> str:
     )
 
 
-def _pyproject(root: Path) -> dict[str, Any]:
+def read_pyproject(root: Path) -> dict[str, Any]:
+    """Return the content of ``pyproject.toml``; nothing when there is none."""
     path = root / "pyproject.toml"
     if not path.is_file():
         return {}
@@ -178,7 +179,8 @@ def _pyproject(root: Path) -> dict[str, Any]:
         raise _refused(f"is not valid TOML: {error}", path.name) from error
 
 
-def _setup_cfg(root: Path) -> ConfigParser:
+def read_setup_cfg(root: Path) -> ConfigParser:
+    """Return the content of ``setup.cfg``; nothing when there is none."""
     parser = ConfigParser(interpolation=None)
     try:
         parser.read(root / "setup.cfg", encoding="utf-8")
@@ -187,12 +189,12 @@ def _setup_cfg(root: Path) -> ConfigParser:
     return parser
 
 
-def _of_project(root: Path) -> Known:
+def read_project(root: Path) -> Known:
     """Read what a project with a build system of its own says without being built."""
-    project = _pyproject(root).get("project")
+    project = read_pyproject(root).get("project")
     if isinstance(project, dict):
         return _of_project_table(project)
-    cfg = _setup_cfg(root)
+    cfg = read_setup_cfg(root)
     if not cfg.has_section("metadata"):
         return Known()
     section = cfg["metadata"]

@@ -17,32 +17,10 @@ from tinybase.errors import Conflict
 from tinybase.host.desired import Wish
 from tinybase.host.marker import LoadingMarker
 from tinybase.host.snapshot import ExtensionState
+from tinybase.packages.import_names import distribution_of
 from tinybase.packages.process import Finished, Overdue, run
 
 _START_SECONDS = 30
-
-_DISTRIBUTIONS: Mapping[str, str] = {
-    # Import names that differ from the name of the package that brings them.
-    "attr": "attrs",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python",
-    "Crypto": "pycryptodome",
-    "dateutil": "python-dateutil",
-    "docx": "python-docx",
-    "dotenv": "python-dotenv",
-    "fitz": "PyMuPDF",
-    "jose": "python-jose",
-    "jwt": "PyJWT",
-    "magic": "python-magic",
-    "MySQLdb": "mysqlclient",
-    "PIL": "pillow",
-    "serial": "pyserial",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "slugify": "python-slugify",
-    "yaml": "PyYAML",
-    "zmq": "pyzmq",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +109,7 @@ def remedy(reason: str, package: str, layout: str) -> str:
     top = module.partition(".")[0]
     if top == package:
         return f"{reason}. The repository lacks {module.replace('.', '/')}.py; add it"
-    wanted = _DISTRIBUTIONS.get(top, top)
+    wanted = distribution_of(top)
     if layout == "flat":
         where = f'add {wanted} = "*" under [extension.dependencies] in its extension.toml'
     else:
