@@ -113,7 +113,7 @@ def test_requests_in_flight_finish_on_the_snapshot_they_began_with(host, site, s
     with host.bound():
         thread = threading.Thread(target=host.set_enabled, args=("one", False))
         thread.start()
-        while host._snapshot.states["one"].status != "disabled":
+        while host._current.states["one"].status != "disabled":
             pass
         login(host)
     thread.join()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -77,8 +77,13 @@ class SnapshotBuilder:
         self._warn_about_unclaimed(candidates)
         return snapshot
 
-    def drop(self, name: str) -> None:
-        """Unload an extension that is not installed any more."""
+    def keep_only(self, names: Collection[str]) -> None:
+        """Unload the extensions that are not installed any more and that nobody uses."""
+        for name, loaded in list(self._plugins.items()):
+            if loaded.candidate is not None and name not in names:
+                self._drop(name)
+
+    def _drop(self, name: str) -> None:
         loaded = self._plugins.pop(name, None)
         if loaded is not None and loaded.candidate is not None:
             unload(loaded.candidate.package)
@@ -110,7 +115,7 @@ class SnapshotBuilder:
             wish.updated_at,
         ):
             raise LoadError(failure.reason)
-        self.drop(candidate.name)
+        self._drop(candidate.name)
         try:
             plugin = self._import(candidate)
         except LoadError as error:
@@ -167,6 +172,7 @@ class SnapshotBuilder:
     def _warn_about_unclaimed(self, candidates: Sequence[Candidate]) -> None:
         """Tell about handlers that will not run, because nobody knows their module."""
         known = [candidate.package for candidate in candidates]
+        known += [loaded.candidate.package for loaded in self._plugins.values() if loaded.candidate]
         known += [module.name for module in project_modules(self._config)]
         for row in unclaimed(known):
             if row not in self._warned and not row.place.module.startswith(FUNCTIONS_PREFIX):

@@ -22,10 +22,14 @@ Callback = Callable[[], object]
 
 
 class Job:
-    """The callbacks of one transaction; ``handler`` is the one that is running."""
+    """The callbacks of one transaction; ``handler`` is the one that is running.
 
-    def __init__(self, callbacks: Sequence[Callback]) -> None:
+    :param over: is called when all of them have run.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback], over: Callback) -> None:
         self._callbacks = callbacks
+        self._over = over
         self._context = contextvars.copy_context()
         self.handler: HandlerStats | None = None
         self.done = threading.Event()
@@ -35,6 +39,7 @@ class Job:
         try:
             self._context.run(self._run)
         finally:
+            self._over()
             self.done.set()
 
     def _run(self) -> None:
@@ -63,11 +68,15 @@ class Dispatcher:
 
     Daemon threads, because one handler that hangs must not keep a stopping worker alive.
 
+    ``share`` is called for every job and returns what is called at the job's end; the
+    host counts by it who works with which snapshot.
+
     :param wait_ms: how long ``run`` waits for a job.
     :param threads: how many jobs may run at the same time; more are queued.
     """
 
     def __init__(self, wait_ms: int, threads: int = 32) -> None:
+        self.share: Callable[[], Callback] = lambda: _nothing
         self._wait_seconds = wait_ms / 1000
         self._limit = threads
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -85,7 +94,7 @@ class Dispatcher:
             for callback in callbacks:
                 callback()
             return
-        job = Job(callbacks)
+        job = Job(callbacks, over=self.share())
         self._submit(job)
         if not job.done.wait(self._wait_seconds):
             self._report_overrun(job)
@@ -136,3 +145,7 @@ class Dispatcher:
                 self._wait_seconds * 1000,
                 handler.hook,
             )
+
+
+def _nothing() -> None:
+    """Nobody counts the jobs."""

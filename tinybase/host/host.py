@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from packaging.utils import canonicalize_name
 from tinybase.config import Config
 from tinybase.db import Database
 from tinybase.errors import Conflict, NotFound
+from tinybase.host.binding import Binding, Retirement
 from tinybase.host.bounded import run_bounded
 from tinybase.host.building import SnapshotBuilder, survey
 from tinybase.host.desired import DesiredState, Wish
@@ -64,8 +64,9 @@ class Host:
         self._builder = SnapshotBuilder(config, self.around, self._marker, new_functions)
         self._search_path = SearchPath()
         self._lock = threading.RLock()
-        self._snapshot = Snapshot(new_plugin_manager(), new_functions())
-        self._bound: ContextVar[Snapshot | None] = ContextVar("tinybase_snapshot", default=None)
+        self._binding = Binding(Snapshot(new_plugin_manager(), new_functions()))
+        self._retirements: list[Retirement] = []
+        dispatcher.share = self._binding.share
         self._seen: tuple[object, int] | None = None
         self._is_serving = False
         self._stopping = threading.Event()
@@ -75,7 +76,7 @@ class Host:
     @property
     def snapshot(self) -> Snapshot:
         """Return the snapshot that the present request runs on."""
-        return self._bound.get() or self._snapshot
+        return self._binding.snapshot
 
     @property
     def pm(self) -> pluggy.PluginManager:
@@ -87,17 +88,9 @@ class Host:
         """Return the table of functions."""
         return self.snapshot.functions
 
-    @contextmanager
-    def bound(self) -> Iterator[None]:
+    def bound(self) -> AbstractContextManager[None]:
         """Keep to one snapshot while the block runs, whatever is switched meanwhile."""
-        snapshot = self._snapshot
-        snapshot.enter()
-        token = self._bound.set(snapshot)
-        try:
-            yield
-        finally:
-            self._bound.reset(token)
-            snapshot.leave()
+        return self._binding.bound()
 
     # --- what is there ---------------------------------------------------------------
 
@@ -161,7 +154,7 @@ class Host:
             if not self.is_loaded:
                 self._quarantine_killers()
                 self._seen = self._look()
-                self._snapshot = self._build(self.desired.read())
+                self._binding.current = self._build(self.desired.read())
 
     def start(self) -> None:
         """Load, run every ``on_startup`` before the first request, then follow changes.
@@ -173,8 +166,8 @@ class Host:
             if self._config.extensions.strict:
                 self._require_all()
             self._is_serving = True
-            self._run_startup(list(self._snapshot.loaded.values()))
-            _note_startup_failures(self._snapshot)
+            self._run_startup(list(self._current.loaded.values()))
+            _note_startup_failures(self._current)
             self._record_status()
         threading.Thread(target=self._watch, name="tinybase-watch", daemon=True).start()
 
@@ -187,9 +180,10 @@ class Host:
         with self._lock:
             if not self._dispatcher.drain(_DRAIN_SECONDS):
                 _log.warning("some handlers did not finish in %g s", _DRAIN_SECONDS)
+            self._wait_for_retirements()
             if self._is_serving:
                 self._is_serving = False
-                for loaded in reversed(self._snapshot.loaded.values()):
+                for loaded in reversed(self._current.loaded.values()):
                     self._run_shutdown(loaded)
             self._dispatcher.close()
             self.around.loop.stop()
@@ -197,11 +191,13 @@ class Host:
     # --- switching -------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Take over what changed since the last look; cheap when nothing did."""
-        with self._lock:
-            if self.is_loaded and self._look() != self._seen:
-                self._seen = self._look()
-                self._switch_to(self._build(self.desired.read()))
+        """Take over what changed since the last look; cheap when nothing did.
+
+        What is gone has been shut down on return.
+        """
+        with self._binding.released():
+            self._follow()
+            self._wait_for_retirements()
 
     def set_enabled(self, name: str, enabled: bool) -> ExtensionState:  # noqa: FBT001 - it is the value
         """Wish an extension on or off; in force in this process on return.
@@ -211,9 +207,22 @@ class Host:
         :raises NotFound: if it is neither installed nor wished for.
         :raises Conflict: if it cannot be loaded; everything is then as it was.
         """
+        with self._binding.released():
+            state = self._set_enabled(name, enabled=enabled)
+            self._wait_for_retirements()
+        return state
+
+    def _follow(self) -> None:
+        with self._lock:
+            if self.is_loaded and (found := self._look()) != self._seen:
+                self._switch_to(self._build(self.desired.read()))
+                # Only now: what failed half way is tried again.
+                self._seen = found
+
+    def _set_enabled(self, name: str, *, enabled: bool) -> ExtensionState:
         with self._lock:
             self.load()
-            self.refresh()
+            self._follow()
             name = self.extension(name).name
             wishes = {**self.desired.read(), name: Wish(is_enabled=enabled)}
             revision = self.desired.revision()
@@ -235,7 +244,7 @@ class Host:
                 code="extension_load_failed",
                 status_reason=state.reason,
             )
-        for other in self._snapshot.loaded.keys() & new.states.keys():
+        for other in self._current.loaded.keys() & new.states.keys():
             if new.states[other].status != "enabled":
                 raise Conflict(
                     f"Extension '{name}' cannot be enabled together with '{other}': "
@@ -250,26 +259,52 @@ class Host:
         What is new has started before the first request can reach it; what is gone is shut
         down after the last request that could.
         """
-        old = self._snapshot
+        old = self._current
         added = [new.loaded[n] for n in new.loaded if not _same(old.loaded.get(n), new.loaded[n])]
         removed = [old.loaded[n] for n in old.loaded if not _same(new.loaded.get(n), old.loaded[n])]
         if self._is_serving:
+            self._wait_for_retirements(of={loaded.name for loaded in added})
             self._run_startup(added)
             _note_startup_failures(new)
-        self._snapshot = new
+        self._binding.current = new
+        if removed:
+            self._retire(old, removed)
         if self._is_serving:
-            if removed:
-                old.wait_until_unused(self._config.hooks.shutdown_seconds)
-            for loaded in reversed(removed):
-                self._run_shutdown(loaded)
             self._record_status()
-        for name in old.loaded.keys() - new.states.keys():
-            self._builder.drop(name)
         _log_changes(added, removed)
+
+    def _retire(self, old: Snapshot, removed: Sequence[Loaded]) -> None:
+        is_serving = self._is_serving
+
+        def retire() -> None:
+            if is_serving:
+                old.wait_until_unused(self._config.hooks.shutdown_seconds)
+                for loaded in reversed(removed):
+                    self._run_shutdown(loaded)
+
+        names = frozenset(loaded.name for loaded in removed)
+        self._retirements = [item for item in self._retirements if not item.is_done]
+        self._retirements.append(Retirement(names, retire))
+
+    def _wait_for_retirements(self, of: Collection[str] | None = None) -> None:
+        """Wait until what is gone is shut down: all of it, or what has one of these names."""
+        for retirement in list(self._retirements):
+            if of is None or retirement.names.intersection(of):
+                retirement.wait()
+
+    @property
+    def _current(self) -> Snapshot:
+        return self._binding.current
 
     def _build(self, wishes: Mapping[str, Wish]) -> Snapshot:
         self._search_path.follow(current_generation(self._config.instance))
         candidates = find_candidates(self._search_path.generation)
+        in_use = {
+            *(candidate.name for candidate in candidates),
+            *self._current.loaded,
+            *(name for item in self._retirements if not item.is_done for name in item.names),
+        }
+        self._builder.keep_only(in_use)
         return self._builder.build(candidates, wishes)
 
     def _survey(self) -> dict[str, ExtensionState]:
@@ -284,7 +319,7 @@ class Host:
         told: dict[str, float] = {}
         while not self._stopping.wait(_WATCH_SECONDS):
             try:
-                self.refresh()
+                self._follow()
                 self._metrics.publish(self.handlers())
             except Exception as error:  # noqa: BLE001 - the thread must go on
                 what = f"{type(error).__name__}: {safe_text(error).partition(chr(10))[0]}"
@@ -321,7 +356,7 @@ class Host:
         """Keep the states where processes that load nothing can read them."""
         seen = {
             state.name: (state.status, state.reason)
-            for state in self._snapshot.states.values()
+            for state in self._current.states.values()
             if state.status in ("enabled", "failed", "incompatible")
         }
         self.desired.record_status(seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,14 @@ _metrics = WorkerMetrics.__table__
 _PUBLISH_SECONDS = 5.0
 _KEPT = timedelta(days=7)
 _ADDED_UP = ("calls", "errors", "timeouts", "total_ms")
+
+
+@dataclass
+class Totals:
+    """How often all handlers of an extension were called, and failed."""
+
+    calls: int = 0
+    errors: int = 0
 
 
 class Metrics:
@@ -74,6 +83,15 @@ class Metrics:
                     _add(total, counters)
             hooks.append(total)
         return {"extension": extension, "since": format_time(since), "hooks": hooks}
+
+    def totals(self) -> dict[str, Totals]:
+        """Return the sums of the other processes, by extension."""
+        totals: dict[str, Totals] = {}
+        for counters in self._read_others()[1]:
+            total = totals.setdefault(counters["extension"], Totals())
+            total.calls += counters["calls"]
+            total.errors += counters["errors"]
+        return totals
 
     def _read_others(self) -> tuple[datetime, list[dict[str, Any]]]:
         query = select(_metrics.c.process_id, _metrics.c.started_at, _metrics.c.handlers)

@@ -1,0 +1,208 @@
+"""Extensions come and go while clients are served, and no client notices.
+
+``TINYBASE_TEST_SWITCHES`` and ``TINYBASE_TEST_REQUESTS`` set the size.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from serving import Server
+
+from tinybase import config
+from tinybase.api.services import Services
+from tinybase.app import create_app
+
+from .conftest import ADMIN, PASSWORD, Site, make_collection
+from .load import Ask, Connection, Load, expects
+
+SWITCHES = int(os.environ.get("TINYBASE_TEST_SWITCHES", "50"))
+REQUESTS = int(os.environ.get("TINYBASE_TEST_REQUESTS", "20000"))
+SECONDS_TO_FOLLOW = 1.0
+
+STEADY = """
+    import os
+    from tinybase.functions import register
+
+    @register(name="steady", auth="public")
+    def steady(payload: dict):
+        return {"pid": os.getpid(), **payload}
+"""
+
+PULSE = """
+    import threading
+    import time
+    from tinybase.extensions import on_function_call, on_shutdown, on_startup
+    from tinybase.functions import register
+
+    running = threading.Event()
+    tickets = set()
+
+    @on_startup
+    def start():
+        time.sleep(0.02)
+        running.set()
+
+    @on_shutdown
+    def stop():
+        running.clear()
+
+    @on_function_call(name="pulse")
+    def note(event):
+        tickets.add(event.payload["ticket"])
+
+    @register(name="pulse", auth="public")
+    def pulse(payload: dict):
+        before = running.is_set()
+        time.sleep(0.002)
+        hooked = payload["ticket"] in tickets
+        tickets.discard(payload["ticket"])
+        return {"hooked": hooked, "before": before, "after": running.is_set()}
+"""
+
+
+def is_whole_or_absent(status: int, body: bytes) -> str | None:
+    """Complain unless the extension is not there at all, or there with everything it has."""
+    if status == 404:
+        return None
+    result = json.loads(body).get("result")
+    whole = {"hooked": True, "before": True, "after": True}
+    return None if status == 200 and result == whole else f"{status}: {body[:200]!r}"
+
+
+def asks(token: str) -> list[Ask]:
+    """Return what the clients ask, as often as it is in the list."""
+    health = Ask("health", "GET", "/health", expects(200))
+    create = Ask(
+        "create",
+        "POST",
+        "/api/collections/notes/records",
+        expects(201),
+        lambda: {"title": "a note"},
+        token,
+    )
+    steady = Ask("steady", "POST", "/api/functions/steady", is_echo, lambda: {"n": 1}, token)
+    return [*[health] * 12, *[create] * 2, steady, pulse(token)]
+
+
+def is_echo(status: int, body: bytes) -> str | None:
+    """Complain about anything but the result of ``steady``."""
+    fine = status == 200 and json.loads(body)["result"]["n"] == 1
+    return None if fine else f"{status}: {body[:200]!r}"
+
+
+def pulse(token: str) -> Ask:
+    """Return a call of the extension that comes and goes."""
+    return Ask(
+        "pulse",
+        "POST",
+        "/api/functions/pulse",
+        is_whole_or_absent,
+        lambda: {"ticket": os.urandom(8).hex()},
+        token,
+    )
+
+
+class Workers:
+    """A kept-alive connection to each worker."""
+
+    def __init__(self, server: Server, stack: ExitStack, token: str) -> None:
+        self._pulse = pulse(token)
+        self._steady = Ask(
+            "steady", "POST", "/api/functions/steady", is_echo, lambda: {"n": 1}, token
+        )
+        self._connections: dict[int, Connection] = {}
+        deadline = time.monotonic() + 20
+        while len(self._connections) < len(server.workers):
+            assert time.monotonic() < deadline
+            connection = Connection(server.port)
+            stack.callback(connection.close)
+            _, body = connection.ask(self._steady.encoded())
+            self._connections.setdefault(json.loads(body)["result"]["pid"], connection)
+
+    def follow(self, enabled: bool) -> float:
+        """Wait until all workers have the extension, or none; return the seconds it took."""
+        began = time.monotonic()
+        for connection in self._connections.values():
+            while (connection.ask(self._pulse.encoded())[0] == 200) != enabled:
+                if time.monotonic() - began > 10:
+                    return float("inf")
+                time.sleep(0.01)
+        return time.monotonic() - began
+
+
+@contextmanager
+def opened(site: Site) -> Iterator[Services]:
+    """Open the instance as a command does."""
+    app = create_app(config.load(site.instance, {}))
+    services: Services = app.extensions["tinybase"]
+    try:
+        with app.app_context():
+            yield services
+    finally:
+        services.close()
+
+
+def ways_to_switch(
+    server: Server, token: str, services: Services, site: Site
+) -> list[Callable[[bool], None]]:
+    """Return the doors: the service as commands use it, and the API."""
+
+    def by_service(enabled: bool) -> None:
+        services.extensions.set_enabled("pulse", enabled)
+
+    def by_api(enabled: bool) -> None:
+        answer = server.request(
+            "PATCH", "/api/admin/extensions/pulse", {"is_enabled": enabled}, token=token
+        )
+        assert answer.status == 200, answer.json
+        assert answer.json["status"] == ("enabled" if enabled else "disabled")
+
+    # Enabling through the service tries the extension out in a process of its own, which
+    # takes long; so it is done now and then.
+    return [by_service, by_api, by_api, by_api, by_api, by_service]
+
+
+def switch_under_load(site: Site, *, switches: int, requests: int) -> tuple[Load, list[float]]:
+    """Switch so often while so many requests are answered; return what became of them."""
+    site.add("steady", STEADY)
+    site.add("pulse", PULSE)
+    with ExitStack() as stack:
+        server = stack.enter_context(site.serve())
+        server.wait_for(lambda: len(server.workers) == 2)
+        token = server.login(ADMIN, PASSWORD)
+        make_collection(server, token, "notes")
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.syspath_prepend(str(site.packages))
+        patch.setenv("PYTHONPATH", str(site.packages))
+        services = stack.enter_context(opened(site))
+        doors = ways_to_switch(server, token, services, site)
+        workers = Workers(server, stack, token)
+        load = stack.enter_context(Load(server.port, asks(token)))
+        delays = []
+        for number in range(switches):
+            enabled = bool(number % 2)
+            doors[number % len(doors)](enabled)
+            delays.append(workers.follow(enabled))
+            load.wait_for(requests * (number + 1) // switches)
+    return load, delays
+
+
+def test_no_request_fails_while_an_extension_is_switched_on_and_off(site: Site) -> None:
+    began = time.monotonic()
+    load, delays = switch_under_load(site, switches=SWITCHES, requests=REQUESTS)
+    print(
+        f"{load.done} requests, {len(load.faults)} failed, {SWITCHES} switches in "
+        f"{time.monotonic() - began:.1f} s; the slowest was followed after {max(delays):.3f} s; "
+        f"{dict(load.answers)}"
+    )
+    assert load.faults == []
+    assert load.done >= REQUESTS
+    assert max(delays) < SECONDS_TO_FOLLOW
+    assert load.answers["pulse", 200] > 0
+    assert load.answers["pulse", 404] > 0

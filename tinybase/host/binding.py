@@ -1,0 +1,103 @@
+"""Which snapshot somebody works with, and until when."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from tinybase.host.snapshot import Snapshot
+
+
+class _Hold:
+    """What one request holds on to."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
+
+class Binding:
+    """The snapshot in force, and the older ones that requests in flight still keep."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.current = snapshot
+        self._held: ContextVar[_Hold | None] = ContextVar("tinybase_snapshot", default=None)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Return the snapshot that the present request keeps to, else the one in force."""
+        hold = self._held.get()
+        return self.current if hold is None else hold.snapshot
+
+    @contextmanager
+    def bound(self) -> Iterator[None]:
+        """Keep to one snapshot while the block runs, whatever is switched meanwhile."""
+        hold = _Hold(self._enter())
+        token = self._held.set(hold)
+        try:
+            yield
+        finally:
+            self._held.reset(token)
+            hold.snapshot.leave()
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Let go of the snapshot while the block runs, then keep to the one in force.
+
+        For a request that switches: it would wait for itself, or two of them for each
+        other, and would not see what it has done.
+        """
+        hold = self._held.get()
+        if hold is None:
+            yield
+            return
+        hold.snapshot.leave()
+        try:
+            yield
+        finally:
+            hold.snapshot = self._enter()
+
+    def share(self) -> Callable[[], None]:
+        """Count a job that outlives its request; return what counts it out again."""
+        snapshot = self.snapshot
+        snapshot.enter()
+        return snapshot.leave
+
+    def _enter(self) -> Snapshot:
+        while True:
+            snapshot = self.current
+            snapshot.enter()
+            if snapshot is self.current:
+                return snapshot
+            # Switched in between: whoever waits for its last user may not have seen us.
+            snapshot.leave()
+
+
+class Retirement:
+    """The end of extensions that are part of no snapshot any more.
+
+    They are shut down after the last request that could reach them, in a thread of its
+    own: a long request must not keep later switches waiting.
+    """
+
+    def __init__(self, names: frozenset[str], work: Callable[[], None]) -> None:
+        self.names = names
+        self._done = threading.Event()
+        self._work = work
+        threading.Thread(target=self._run, name="tinybase-retire", daemon=True).start()
+
+    @property
+    def is_done(self) -> bool:
+        """Say whether they are shut down."""
+        return self._done.is_set()
+
+    def wait(self) -> None:
+        """Wait for the end; each step of it takes a bounded time."""
+        self._done.wait()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._done.set()
