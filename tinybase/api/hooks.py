@@ -89,7 +89,7 @@ def list_extension_hooks(call: Call) -> object:
     """List the handlers of an extension."""
     host = call.services.host
     name = host.extension(call.path["extension_name"]).name
-    return {"extension": name, "hooks": _describe(host.handlers(name))}
+    return {"extension": name, "hooks": describe(host.handlers(name))}
 
 
 @operations.get(
@@ -113,16 +113,17 @@ def get_extension_metrics(call: Call) -> object:
 def list_hooks(call: Call) -> object:
     """List what would run at an event, in order."""
     handlers = call.services.host.call_order()
-    return {"hooks": _describe(h for h in handlers if _is_asked_for(h, **call.query))}
+    return {"hooks": describe(h for h in handlers if is_asked_for(h, **call.query))}
 
 
-def _is_asked_for(
+def is_asked_for(
     handler: HandlerStats,
     *,
     hook: str | None = None,
     collection: str | None = None,
     function: str | None = None,
 ) -> bool:
+    """Say whether a handler would run at the event that is asked about."""
     if hook is not None and hook not in (handler.hook, handler.hook.removeprefix("tinybase_")):
         return False
     return _admits(handler, _OF_COLLECTIONS, "record", collection) and _admits(
@@ -138,7 +139,8 @@ def _admits(handler: HandlerStats, field: str, noun: str, value: str | None) -> 
     return f"_{noun}_" in handler.hook and any(fnmatch.fnmatchcase(value, p) for p in patterns)
 
 
-def _describe(handlers: Iterable[HandlerStats]) -> list[dict[str, Any]]:
+def describe(handlers: Iterable[HandlerStats]) -> list[dict[str, Any]]:
+    """Return what answers tell of handlers."""
     return [
         {
             "extension": handler.extension,

@@ -10,37 +10,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
-from tinybase.cli import context
-from tinybase.cli.output import confirm, details, emit_json, json_option, note, table, yes_option
+from tinybase.cli import context, operating
+from tinybase.cli.names import names_argument
+from tinybase.cli.output import (
+    confirm,
+    details,
+    emit_json,
+    has_room,
+    json_option,
+    note,
+    table,
+    yes_option,
+)
 from tinybase.errors import BadRequest
-from tinybase.packages.generations import Generations
-from tinybase.packages.lock import FILE_NAME, Lock
 
 if TYPE_CHECKING:
+    from tinybase.host.metrics import Totals
     from tinybase.packages.extensions import Extensions
     from tinybase.packages.plan import Plan
     from tinybase.packages.views import InstalledExtension
 
 _NOTICE = "Extensions execute arbitrary Python code. Only install extensions from trusted sources."
-
-
-def _complete(
-    ctx: click.Context,
-    param: click.Parameter,  # noqa: ARG001 - click's form
-    incomplete: str,
-) -> list[CompletionItem]:
-    """Offer the names of installed extensions, read from the lock file alone."""
-    current = Generations(Path(ctx.find_root().params.get("instance") or ".")).current()
-    names = Lock.read(current / FILE_NAME).extensions if current else {}
-    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
-
-
-_name_argument = click.argument("name", shell_complete=_complete)
-_names_argument = click.argument(
-    "names", metavar="NAME...", nargs=-1, required=True, shell_complete=_complete
-)
 
 
 @click.group("extensions")
@@ -101,38 +92,20 @@ def list_(*, as_json: bool) -> None:
       tinybase extensions list --json
     """
     with _service() as service:
-        found = service.list()
+        found, totals = service.list(), service.totals()
     if as_json:
         emit_json(found)
         return
-    rows = [{**asdict(item), "reason": item.status_reason} for item in found]
+    counted = ["Hooks", "Functions", "Calls", "Errors"] if has_room() else []
     table(
-        rows,
-        ["Name", "Version", "Status", "Source", "Reason"],
+        [_row(item, totals.get(item.name)) for item in found],
+        ["Name", "Version", "Status", "Source", *counted, "Reason"],
         empty="There are no extensions. Install one: tinybase extensions install ADDRESS.",
     )
 
 
-@extensions.command("info")
-@_name_argument
-@json_option
-def info(*, name: str, as_json: bool) -> None:
-    """Show one extension.
-
-    \b
-    Example:
-      tinybase extensions info my-extension
-    """
-    with _service() as service:
-        found = service.get(name)
-    if as_json:
-        emit_json(found)
-    else:
-        details(_facts(found))
-
-
 @extensions.command("enable")
-@_names_argument
+@names_argument
 @json_option
 def enable(*, names: tuple[str, ...], as_json: bool) -> None:
     """Switch extensions on, in every running worker.
@@ -145,7 +118,7 @@ def enable(*, names: tuple[str, ...], as_json: bool) -> None:
 
 
 @extensions.command("disable")
-@_names_argument
+@names_argument
 @json_option
 def disable(*, names: tuple[str, ...], as_json: bool) -> None:
     """Switch extensions off, in every running worker. They stay installed.
@@ -158,7 +131,7 @@ def disable(*, names: tuple[str, ...], as_json: bool) -> None:
 
 
 @extensions.command("uninstall")
-@_names_argument
+@names_argument
 @yes_option
 @click.option("--purge", is_flag=True, help="Also drop what TinyBase keeps for it.")
 @json_option
@@ -181,6 +154,8 @@ def uninstall(*, names: tuple[str, ...], yes: bool, purge: bool, as_json: bool) 
         emit_json(removed)
 
 
+operating.add_to(extensions)
+
 command = extensions
 
 
@@ -201,6 +176,17 @@ def _hint_at_folder(address: str) -> Iterator[None]:
                 f"{error.detail} For the local folder write ./{address}.", code=error.code
             ) from error
         raise
+
+
+def _row(item: InstalledExtension, total: Totals | None) -> dict[str, object]:
+    return {
+        **asdict(item),
+        "hooks": len(item.hooks),
+        "functions": len(item.functions),
+        "calls": total.calls if total else 0,
+        "errors": total.errors if total else 0,
+        "reason": item.status_reason,
+    }
 
 
 def _switch(names: tuple[str, ...], *, enabled: bool, as_json: bool) -> None:
@@ -259,25 +245,3 @@ def _said_of(installed: InstalledExtension) -> str:
         again = context.own_command(f"extensions enable {installed.name}")
         said += f" It is switched off, as it was before; switch it on with {again}."
     return said
-
-
-def _facts(found: InstalledExtension) -> dict[str, object]:
-    return {
-        "name": found.name,
-        "version": found.version,
-        "status": found.status,
-        "reason": found.status_reason,
-        "description": found.description,
-        "author": found.author,
-        "license": found.license,
-        "source": found.source,
-        "address": found.repo_url,
-        "ref": found.ref,
-        "commit": found.commit,
-        "generation": found.generation,
-        "hooks": ", ".join(found.hooks),
-        "functions": ", ".join(found.functions),
-        "routes": ", ".join(found.routes),
-        "installed": found.installed_at,
-        "updated": found.updated_at,
-    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -80,9 +81,19 @@ def confirm(question: str, *, yes: bool) -> None:
     raise Refused("Nothing was changed: nobody answered. Add --yes to do it without a question.")
 
 
+def printable(text: str) -> str:
+    """Return a text of somebody else's in one line that does nothing to a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
+
+
 def is_fancy() -> bool:
     """Say whether the output is for a person who sees colours."""
     return _is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
+
+
+def has_room() -> bool:
+    """Say whether a table may have more columns than a narrow terminal shows."""
+    return not _is_terminal(sys.stdout) or shutil.get_terminal_size().columns >= 110
 
 
 def can_ask() -> bool:

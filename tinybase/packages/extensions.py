@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -19,14 +20,16 @@ from tinybase.errors import Conflict, NotFound, TinyBaseError
 from tinybase.host import ExtensionState, Host
 from tinybase.host.desired import Wish, bump
 from tinybase.host.discovery import Candidate, current_generation, find_candidates
+from tinybase.host.metrics import Metrics, Totals
 from tinybase.packages import addresses
 from tinybase.packages.closure import applies
 from tinybase.packages.generations import Generations
 from tinybase.packages.lock import FILE_NAME, Lock
+from tinybase.packages.observation import Observation
 from tinybase.packages.plan import Plan
 from tinybase.packages.store import WheelStore
 from tinybase.packages.verify import Verifier, remedy
-from tinybase.packages.views import InstalledExtension, Row, view
+from tinybase.packages.views import ExtensionDetails, InstalledExtension, Row, view
 from tinybase.packages.wheels import read_wheel
 from tinybase.packages.workshop import Workshop
 
@@ -54,6 +57,7 @@ class Extensions:
         self._generations = Generations(config.instance)
         self._store = WheelStore(self._generations.folder / "wheels")
         self._verifier = Verifier(config)
+        self._metrics = Metrics(database)
 
     # --- what is there ---------------------------------------------------------------
 
@@ -64,10 +68,9 @@ class Extensions:
         of theirs is imported here.
         """
         self._recover_if_idle()
-        rows, lock = self._rows(), self._lock()
+        states, rows, lock = self._states(), self._rows(), self._lock()
         return [
-            view(state, rows.get(state.name), lock, self._generations.number())
-            for state in self._states()
+            view(state, rows.get(state.name), lock, self._generations.number()) for state in states
         ]
 
     def get(self, name: str) -> InstalledExtension:
@@ -80,6 +83,49 @@ class Extensions:
             if extension.name == canonical:
                 return extension
         raise _not_found(name)
+
+    def observe(self) -> Observation:
+        """Return what a worker that starts now would load and call, and in which order.
+
+        Whether or not this process has loaded the extensions, they are tried out in
+        another one.
+        """
+        self._recover_if_idle()
+        wishes = self._host.desired.read()
+        observed = self._observe(wishes)
+        states = {
+            name: _with_last_seen(state, wishes.get(name))
+            for name, state in sorted(observed.states.items())
+        }
+        return replace(observed, states=states)
+
+    def examine(self, name: str) -> ExtensionDetails:
+        """Return everything that is known of an extension, by any spelling of its name.
+
+        :raises NotFound: if it is neither installed nor wished for.
+        """
+        observed = self.observe()
+        state = observed.states.get(canonicalize_name(name))
+        if state is None:
+            raise _not_found(name)
+        handlers = [handler for handler in observed.handlers if handler.extension == state.name]
+        metrics = self._metrics.read(state.name, handlers)
+        return ExtensionDetails(
+            extension=self._view(state),
+            packages={
+                key: wheel.version
+                for key, wheel in self._lock().packages.items()
+                if state.name in wheel.required_by
+            },
+            handlers=handlers,
+            counters=metrics["hooks"],
+            counted_since=datetime.fromisoformat(metrics["since"]),
+            functions=[item for item in observed.functions if item.owner == state.name],
+        )
+
+    def totals(self) -> Mapping[str, Totals]:
+        """Return how often the handlers of each extension were called, in all workers."""
+        return self._metrics.totals()
 
     def names(self) -> Sequence[str]:
         """Return the names of what was installed here; cheap, for completion."""
@@ -163,7 +209,8 @@ class Extensions:
             # Nothing is tried out here: this must work whatever an extension does.
             self._host.desired.set_enabled(canonical, is_enabled=False)
             return self._view(self._switched_off(canonical))
-        state = self._probe(self._host.desired.read() | {canonical: Wish()})[canonical]
+        wishes = self._host.desired.read() | {canonical: Wish()}
+        state = self._probe(wishes, everything=True)[canonical]
         if state.status != "enabled":
             raise _does_not_load(
                 f"Extension '{canonical}' cannot be enabled: {state.reason}", state.reason or ""
@@ -275,7 +322,7 @@ class Extensions:
         wishes = self._host.desired.read()
         expected = len(lock.extensions)
         others = {key: wish for key, wish in wishes.items() if key != name}
-        after = self._verifier.probe(generation, others, expected=expected)
+        after = self._verifier.probe(generation, others, expected=expected, everything=True)
         state = after.get(name)
         if state is None or state.status != "enabled":
             reason = state.reason if state else "it is not found after it was installed"
@@ -289,7 +336,9 @@ class Extensions:
             if key in lock.extensions and item.status == "failed"
         ]
         if broken:
-            before = self._verifier.probe(self._generations.current(), others, expected=expected)
+            before = self._verifier.probe(
+                self._generations.current(), others, expected=expected, everything=True
+            )
             for item in broken:
                 if before[item.name].status == "enabled":
                     raise _does_not_load(
@@ -340,13 +389,20 @@ class Extensions:
     def _states(self) -> Sequence[ExtensionState]:
         if self._host.is_loaded:
             return self._host.extensions()
-        wishes = self._host.desired.read()
-        states = self._probe(wishes)
-        return [_with_last_seen(states[name], wishes.get(name)) for name in sorted(states)]
+        return list(self.observe().states.values())
 
-    def _probe(self, wishes: dict[str, Wish]) -> dict[str, ExtensionState]:
-        generation = current_generation(self._config.instance)
-        return self._verifier.probe(generation, wishes, expected=len(self._lock().extensions))
+    def _probe(
+        self, wishes: dict[str, Wish], *, everything: bool = False
+    ) -> dict[str, ExtensionState]:
+        return dict(self._observe(wishes, everything=everything).states)
+
+    def _observe(self, wishes: dict[str, Wish], *, everything: bool = False) -> Observation:
+        return self._verifier.observe(
+            current_generation(self._config.instance),
+            wishes,
+            expected=len(self._lock().extensions),
+            everything=everything,
+        )
 
     def _rows(self) -> dict[str, Row]:
         columns = (_table.c.id, _table.c.name, _table.c.created_at, _table.c.updated_at)

@@ -12,47 +12,63 @@ import logging
 import os
 import pkgutil
 import sys
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tinybase import config as configuration
+from tinybase.config import Config
 from tinybase.host.building import SnapshotBuilder
 from tinybase.host.desired import Wish
 from tinybase.host.discovery import SearchPath, find_candidates
 from tinybase.host.guard import Surroundings
 from tinybase.host.marker import LoadingMarker
-from tinybase.host.snapshot import ExtensionState
+from tinybase.host.plugin import call_order
+from tinybase.packages.observation import FunctionFacts, Observation
 
 _FUNCTION_TABLE = "tinybase.functions.table:FunctionTable"
 """What a worker checks functions with. It is named, not imported, because it is of another
 room of the same floor; here, as in a worker, the whole application is put together."""
 
 
-def probe(order: dict[str, Any]) -> list[ExtensionState]:
+def probe(order: dict[str, Any]) -> Observation:
     """Load what is wanted of a generation and say what became of each extension."""
     search_path = SearchPath()
     generation = order["generation"]
     search_path.follow(Path(generation).resolve() if generation else None)
     builder = SnapshotBuilder(
-        configuration.load(order["instance"]),
+        _config(order),
         Surroundings(),
         LoadingMarker(Path(order["markers"])),
         pkgutil.resolve_name(_FUNCTION_TABLE),
     )
     wishes = {name: Wish(*wish) for name, wish in order["wishes"].items()}
     snapshot = builder.build(find_candidates(search_path.generation), wishes)
-    return [snapshot.states[name] for name in sorted(snapshot.states)]
+    functions: Any = snapshot.functions
+    return Observation(
+        {name: snapshot.states[name] for name in sorted(snapshot.states)},
+        call_order(snapshot.pm),
+        [FunctionFacts(f.name, f.owner, f.auth, f.description) for f in functions],
+        snapshot.project_failures,
+    )
+
+
+def _config(order: dict[str, Any]) -> Config:
+    """Read the configuration; safe mode must not decide whether an extension works."""
+    config = configuration.load(order["instance"])
+    if not order["everything"]:
+        return config
+    return replace(config, extensions=replace(config.extensions, load=("all",)))
 
 
 def main() -> None:
     """Do what the one argument, a JSON document, says; end without any clean-up."""
     order = json.loads(sys.argv[1])
     logging.disable()
-    states = [asdict(state) for state in probe(order)]
+    observation = probe(order).as_json()
     answer = Path(order["answer"])
     unfinished = answer.with_suffix(".new")
-    unfinished.write_text(json.dumps(states), "utf-8")
+    unfinished.write_text(json.dumps(observation), "utf-8")
     unfinished.replace(answer)
     # A thread of an extension, or an import that hangs, must not keep the process.
     os._exit(0)

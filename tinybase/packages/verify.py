@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tinybase.config import Config
 from tinybase.errors import Conflict
@@ -18,6 +17,7 @@ from tinybase.host.desired import Wish
 from tinybase.host.marker import LoadingMarker
 from tinybase.host.snapshot import ExtensionState
 from tinybase.packages.import_names import distribution_of
+from tinybase.packages.observation import Observation
 from tinybase.packages.process import Finished, Overdue, run
 
 _START_SECONDS = 30
@@ -40,24 +40,44 @@ class Verifier:
         self._environ = environ
 
     def probe(
-        self, generation: Path | None, wishes: Mapping[str, Wish], *, expected: int = 1
+        self,
+        generation: Path | None,
+        wishes: Mapping[str, Wish],
+        *,
+        expected: int = 1,
+        everything: bool = False,
     ) -> dict[str, ExtensionState]:
-        """Return what becomes of each extension, by name, when a worker loads this set.
+        """Return what becomes of each extension, by name; see :meth:`observe`."""
+        return dict(
+            self.observe(generation, wishes, expected=expected, everything=everything).states
+        )
+
+    def observe(
+        self,
+        generation: Path | None,
+        wishes: Mapping[str, Wish],
+        *,
+        expected: int = 1,
+        everything: bool = False,
+    ) -> Observation:
+        """Return what becomes of the extensions when a worker loads this set.
 
         :param expected: how many extensions there are, which decides how long it may take.
+        :param everything: also load what safe mode, the setting ``extensions.load``, leaves
+            out.
         :raises Conflict: ``extension_load_failed``, when nothing can be found out.
         """
         killers: dict[str, str] = {}
         while True:
             off = {name: Wish(is_enabled=False) for name in killers}
-            answer = self._once(generation, {**wishes, **off}, expected)
+            answer = self._once(generation, {**wishes, **off}, expected, everything=everything)
             if not isinstance(answer, _Death):
                 dead = {
-                    name: replace(answer[name], status="failed", reason=reason)
+                    name: replace(answer.states[name], status="failed", reason=reason)
                     for name, reason in killers.items()
-                    if name in answer
+                    if name in answer.states
                 }
-                return answer | dead
+                return replace(answer, states={**answer.states, **dead})
             new = set(answer.culprits) - killers.keys()
             if not new:
                 raise Conflict(
@@ -68,8 +88,13 @@ class Verifier:
             killers |= dict.fromkeys(new, f"importing it {answer.reason}")
 
     def _once(
-        self, generation: Path | None, wishes: Mapping[str, Wish], expected: int
-    ) -> dict[str, ExtensionState] | _Death:
+        self,
+        generation: Path | None,
+        wishes: Mapping[str, Wish],
+        expected: int,
+        *,
+        everything: bool,
+    ) -> Observation | _Death:
         with tempfile.TemporaryDirectory(prefix="tinybase-probe-") as name:
             answer = Path(name, "answer.json")
             order = {
@@ -78,6 +103,7 @@ class Verifier:
                 "wishes": {
                     key: (wish.is_enabled, wish.quarantine_reason) for key, wish in wishes.items()
                 },
+                "everything": everything,
                 "markers": name,
                 "answer": str(answer),
             }
@@ -92,7 +118,7 @@ class Verifier:
             except Overdue:
                 finished = None
             if answer.exists():
-                return {item["name"]: _state(item) for item in json.loads(answer.read_text())}
+                return Observation.from_json(json.loads(answer.read_text("utf-8")))
             culprits = LoadingMarker(Path(name)).collect_dead()
             return _Death(tuple(culprits), _cause_of_death(finished, seconds))
 
@@ -115,11 +141,6 @@ def remedy(reason: str, package: str, layout: str) -> str:
     else:
         where = f'add "{wanted}" to the dependencies of the package'
     return f"it imports {top}, which it does not declare ({reason}); {where}"
-
-
-def _state(item: Mapping[str, Any]) -> ExtensionState:
-    lists = {"hooks": tuple(item["hooks"]), "functions": tuple(item["functions"])}
-    return ExtensionState(**{**item, **lists})
 
 
 def _cause_of_death(finished: Finished | None, seconds: int) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
 from tinybase.host import ExtensionState
+from tinybase.host.stats import HandlerStats
 from tinybase.packages.lock import Lock
+from tinybase.packages.observation import FunctionFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,23 @@ class InstalledExtension:
     installed_at: datetime | None
     updated_at: datetime | None
     update_available: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionDetails:
+    """Everything that is known of one extension.
+
+    ``packages`` are the versions of what it brought along. ``handlers`` are in the order in
+    which they are called; ``counters`` has the sums of each over all workers, as the REST
+    API has them, and ``counted_since`` says since when.
+    """
+
+    extension: InstalledExtension
+    packages: Mapping[str, str]
+    handlers: Sequence[HandlerStats]
+    counters: Sequence[Mapping[str, Any]]
+    counted_since: datetime
+    functions: Sequence[FunctionFacts]
 
 
 def view(

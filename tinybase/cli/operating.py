@@ -1,0 +1,199 @@
+"""``tinybase extensions hooks`` and ``info``: what would run, in which order, and how it fares.
+
+Nothing of an extension is imported in the process of these commands.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+import tinybase_hookspecs
+from tinybase.cli import context
+from tinybase.cli.names import name_argument
+from tinybase.cli.output import details, emit_json, json_option, note, printable, table
+from tinybase.errors import NotFound
+
+if TYPE_CHECKING:
+    from tinybase.packages.observation import Observation
+    from tinybase.packages.views import ExtensionDetails
+
+_PREFIX = "tinybase_"
+_HOOKS = sorted(
+    name.removeprefix(_PREFIX) for name in tinybase_hookspecs.__all__ if name.startswith(_PREFIX)
+)
+
+
+def _complete_hook(
+    ctx: click.Context,  # noqa: ARG001 - click's form
+    param: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in _HOOKS if name.startswith(incomplete)]
+
+
+@click.command("hooks")
+@click.argument("hook", required=False, shell_complete=_complete_hook)
+@click.option("--collection", help="Only what runs for records of this collection.")
+@click.option("--function", help="Only what runs for calls of this function.")
+@json_option
+def hooks(*, hook: str | None, collection: str | None, function: str | None, as_json: bool) -> None:
+    """List the handlers that would run, in the order in which they would.
+
+    HOOK is the name of a decorator, such as on_record_create, or of its hook. Without it
+    all are listed, hook by hook.
+
+    \b
+    Examples:
+      tinybase extensions hooks
+      tinybase extensions hooks on_record_create --collection orders
+      tinybase extensions hooks --function process_payment --json
+    """
+    asked = {"hook": _known(hook), "collection": collection, "function": function}
+    with context.services() as services:
+        # With Flask, which the services have imported anyway.
+        from tinybase.api.hooks import describe, is_asked_for  # noqa: PLC0415
+
+        observed = services.extensions.observe()
+        found = describe(item for item in observed.handlers if is_asked_for(item, **asked))
+    if as_json:
+        emit_json(found)
+    else:
+        table(
+            [_handler_row(item) for item in found],
+            ["Order", "Hook", "Extension", "Handler", "Filter", "Async"],
+            empty="No handler would run.",
+        )
+    _tell_of_the_silent(observed)
+
+
+@click.command("info")
+@name_argument
+@json_option
+def info(*, name: str, as_json: bool) -> None:
+    """Show everything about one extension.
+
+    That is where it comes from and what it brought, its handlers in the order in which they
+    run, with how often they were called and failed in all workers, and its functions.
+
+    \b
+    Example:
+      tinybase extensions info my-extension
+    """
+    with context.services() as services:
+        from tinybase.api.hooks import describe  # noqa: PLC0415 - as above
+
+        found = services.extensions.examine(name)
+        handlers = [
+            {**handler, **counters}
+            for handler, counters in zip(describe(found.handlers), found.counters, strict=True)
+        ]
+    if as_json:
+        emit_json(_document(found, handlers))
+    else:
+        _show(found, handlers)
+
+
+def add_to(group: click.Group) -> None:
+    """Add these commands to a group."""
+    group.add_command(hooks)
+    group.add_command(info)
+
+
+def _known(hook: str | None) -> str | None:
+    """Return the name of a hook that exists.
+
+    :raises NotFound: naming the one that was probably meant.
+    """
+    if hook is None or hook.removeprefix(_PREFIX) in _HOOKS:
+        return hook
+    near = difflib.get_close_matches(hook.removeprefix(_PREFIX), _HOOKS, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(_HOOKS)}."
+    raise NotFound(f"There is no hook {hook}. {hint}")
+
+
+def _tell_of_the_silent(observed: Observation) -> None:
+    """Say whose handlers are not in the list although somebody may expect them there."""
+    for state in observed.states.values():
+        if state.status not in ("enabled", "disabled"):
+            note(f"{state.name} is {state.status}, so nothing of it runs: {state.reason}")
+    for module, reason in observed.project_failures.items():
+        note(f"{module} of this project does not load, so nothing of it runs: {reason}")
+
+
+def _handler_row(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {**item, "async": item["is_async"], "filter": _filter_text(item["filter"])}
+
+
+def _filter_text(filters: Mapping[str, Sequence[str]] | None) -> str:
+    return "; ".join(f"{name}: {', '.join(values)}" for name, values in (filters or {}).items())
+
+
+def _document(found: ExtensionDetails, handlers: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        **asdict(found.extension),
+        "packages": [{"name": key, "version": value} for key, value in found.packages.items()],
+        "handlers": handlers,
+        "counted_since": found.counted_since,
+        "function_details": [
+            {"name": item.name, "auth": item.auth, "description": item.description}
+            for item in found.functions
+        ],
+    }
+
+
+def _show(found: ExtensionDetails, handlers: list[dict[str, Any]]) -> None:
+    details(_facts(found))
+    click.echo("\nHandlers, in the order in which they run")
+    table(
+        [{**_handler_row(item), **_timings(item)} for item in handlers],
+        ["Hook", "Handler", "Filter", "Calls", "Errors", "Timeouts", "Mean ms", "Max ms"],
+        empty="There are none.",
+    )
+    click.echo("\nFunctions")
+    table(
+        [asdict(item) for item in found.functions],
+        ["Name", "Auth", "Description"],
+        empty="There are none.",
+    )
+    failed = [item for item in handlers if item["last_error"]]
+    if failed:
+        click.echo("\nLast errors")
+    for item in failed:
+        error = item["last_error"]
+        click.echo(f"{error['at']}  {item['handler']}: {error['type']}: ", nl=False)
+        click.echo(printable(error["message"]))
+
+
+def _timings(item: Mapping[str, Any]) -> dict[str, Any]:
+    calls = item["calls"]
+    return {"mean_ms": f"{item['total_ms'] / calls:.1f}" if calls else None}
+
+
+def _facts(found: ExtensionDetails) -> dict[str, object]:
+    extension = found.extension
+    packages = ", ".join(f"{name} {version}" for name, version in found.packages.items())
+    return {
+        "name": extension.name,
+        "version": extension.version,
+        "status": extension.status,
+        "reason": extension.status_reason,
+        "description": extension.description,
+        "author": extension.author,
+        "license": extension.license,
+        "source": extension.source,
+        "address": extension.repo_url,
+        "ref": extension.ref,
+        "commit": extension.commit,
+        "generation": extension.generation,
+        "brought": packages or "nothing else",
+        "routes": ", ".join(extension.routes),
+        "installed": extension.installed_at,
+        "updated": extension.updated_at,
+        "counted since": found.counted_since,
+    }
