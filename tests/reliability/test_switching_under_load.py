@@ -148,10 +148,8 @@ def opened(site: Site) -> Iterator[Services]:
         services.close()
 
 
-def ways_to_switch(
-    server: Server, token: str, services: Services, site: Site
-) -> list[Callable[[bool], None]]:
-    """Return the doors: the service as commands use it, and the API."""
+def switch(server: Server, token: str, services: Services) -> Callable[[int, bool], None]:
+    """Return what switches: by turns the service as commands use it, and the API."""
 
     def by_service(enabled: bool) -> None:
         services.extensions.set_enabled("pulse", enabled)
@@ -163,9 +161,12 @@ def ways_to_switch(
         assert answer.status == 200, answer.json
         assert answer.json["status"] == ("enabled" if enabled else "disabled")
 
-    # Enabling through the service tries the extension out in a process of its own, which
-    # takes long; so it is done now and then.
-    return [by_service, by_api, by_api, by_api, by_api, by_service]
+    def switch(number: int, enabled: bool) -> None:
+        # The command tries an extension out before it enables it, which takes long.
+        every = 20 if enabled else 4
+        (by_service if number % every < 2 else by_api)(enabled)
+
+    return switch
 
 
 def switch_under_load(site: Site, *, switches: int, requests: int) -> tuple[Load, list[float]]:
@@ -181,13 +182,13 @@ def switch_under_load(site: Site, *, switches: int, requests: int) -> tuple[Load
         patch.syspath_prepend(str(site.packages))
         patch.setenv("PYTHONPATH", str(site.packages))
         services = stack.enter_context(opened(site))
-        doors = ways_to_switch(server, token, services, site)
+        switch_by_turns = switch(server, token, services)
         workers = Workers(server, stack, token)
         load = stack.enter_context(Load(server.port, asks(token)))
         delays = []
         for number in range(switches):
             enabled = bool(number % 2)
-            doors[number % len(doors)](enabled)
+            switch_by_turns(number, enabled)
             delays.append(workers.follow(enabled))
             load.wait_for(requests * (number + 1) // switches)
     return load, delays

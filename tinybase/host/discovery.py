@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import site
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, distributions
@@ -20,6 +21,9 @@ from tinybase.host.loading import EntryPoint
 
 GROUP = "tinybase.extensions"
 """The entry-point group in which extensions announce themselves."""
+
+_SETTLED_NS = 2 * 10**9
+"""How long a folder must not have changed before its time of change is a proof of that."""
 
 
 @dataclass(frozen=True)
@@ -71,20 +75,46 @@ class SearchPath:
         importlib.invalidate_caches()
 
 
+class Finder:
+    """Finds extensions again and again, and reads what is no extension only once.
+
+    Each file that is read lets other threads go first; among the threads of a busy worker
+    reading all distributions takes a second rather than milliseconds.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, list[Distribution]]] = {}
+
+    def candidates(self, generation: Path | None) -> list[Candidate]:
+        """Return the extensions of the environment and of a generation, by name."""
+        found: dict[str, Candidate] = {}
+        for distribution in (d for folder in dict.fromkeys(sys.path) for d in self._of(folder)):
+            candidate = _describe(distribution, tuple(_entry_points(distribution)), generation)
+            known = found.get(candidate.name)
+            if known is None:
+                found[candidate.name] = candidate
+            elif known.managed != candidate.managed:
+                found[candidate.name] = _installed_twice(known)
+        return _refuse_shared_packages([found[name] for name in sorted(found)])
+
+    def _of(self, folder: str) -> list[Distribution]:
+        """Return the extensions in a folder; their files are read when they are asked."""
+        try:
+            changed = Path(folder).stat().st_mtime_ns
+        except OSError:
+            return []
+        known = self._known.get(folder)
+        if known is not None and known[0] == changed:
+            return [distribution for distribution in known[1] if any(_entry_points(distribution))]
+        found = [item for item in distributions(path=[folder]) if any(_entry_points(item))]
+        if time.time_ns() - changed > _SETTLED_NS:
+            self._known[folder] = changed, found
+        return found
+
+
 def find_candidates(generation: Path | None) -> list[Candidate]:
     """Return the extensions of the environment and of a generation, by name."""
-    found: dict[str, Candidate] = {}
-    for distribution in distributions():
-        entry_points = tuple(_entry_points(distribution))
-        if not entry_points:
-            continue
-        candidate = _describe(distribution, entry_points, generation)
-        known = found.get(candidate.name)
-        if known is None:
-            found[candidate.name] = candidate
-        elif known.managed != candidate.managed:
-            found[candidate.name] = _installed_twice(known)
-    return _refuse_shared_packages([found[name] for name in sorted(found)])
+    return Finder().candidates(generation)
 
 
 def _append(generation: Path) -> None:

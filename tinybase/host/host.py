@@ -20,7 +20,7 @@ from tinybase.host.binding import Binding, Retirement
 from tinybase.host.bounded import run_bounded
 from tinybase.host.building import SnapshotBuilder, survey
 from tinybase.host.desired import DesiredState, Wish
-from tinybase.host.discovery import SearchPath, current_generation, find_candidates
+from tinybase.host.discovery import Finder, SearchPath, current_generation
 from tinybase.host.dispatch import Dispatcher
 from tinybase.host.guard import Surroundings
 from tinybase.host.loading import new_plugin_manager
@@ -63,6 +63,7 @@ class Host:
         self._marker = LoadingMarker(config.instance)
         self._builder = SnapshotBuilder(config, self.around, self._marker, new_functions)
         self._search_path = SearchPath()
+        self._finder = Finder()
         self._lock = threading.RLock()
         self._binding = Binding(Snapshot(new_plugin_manager(), new_functions()))
         self._retirements: list[Retirement] = []
@@ -298,7 +299,7 @@ class Host:
 
     def _build(self, wishes: Mapping[str, Wish]) -> Snapshot:
         self._search_path.follow(current_generation(self._config.instance))
-        candidates = find_candidates(self._search_path.generation)
+        candidates = self._finder.candidates(self._search_path.generation)
         in_use = {
             *(candidate.name for candidate in candidates),
             *self._current.loaded,
@@ -309,7 +310,7 @@ class Host:
 
     def _survey(self) -> dict[str, ExtensionState]:
         self._search_path.follow(current_generation(self._config.instance))
-        candidates = find_candidates(self._search_path.generation)
+        candidates = self._finder.candidates(self._search_path.generation)
         return survey(candidates, self.desired.read(), self._config.extensions.load)
 
     def _look(self) -> tuple[object, int]:
