@@ -97,3 +97,78 @@ def instance(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     shutil.copytree(prepared, folder)
     monkeypatch.setenv("TINYBASE_INSTANCE", str(folder))
     return folder
+
+
+ALPHA = """
+import logging
+
+from tinybase.extensions import on_function_call, on_record_create, on_startup
+from tinybase.functions import register
+
+logger = logging.getLogger(__name__)
+
+
+@on_startup
+def begin():
+    logger.info("alpha begins")
+
+
+@on_record_create(collection=["orders", "bills*"])
+def write_down(event):
+    raise ValueError("no\\nluck")
+
+
+@on_function_call(name="pay")
+async def look_at(event):
+    pass
+
+
+@register(name="alpha_hello", description="Say hello", auth="public")
+def hello(ctx, payload):
+    return {}
+"""
+
+BETA = """
+from tinybase.extensions import hookimpl, on_record_create
+
+
+@on_record_create(tryfirst=True)
+def come_first(event):
+    pass
+
+
+@hookimpl
+def tinybase_on_record_delete(event):
+    pass
+"""
+
+
+def _flat(folder: Path, name: str, source: str) -> Path:
+    folder.mkdir()
+    (folder / "extension.toml").write_text(f'[extension]\nname = "{name}"\nversion = "1.0.0"\n')
+    (folder / "__init__.py").write_text(source)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stocked(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an instance with two extensions that is only ever copied."""
+    parent = tmp_path_factory.mktemp("stocked")
+    shutil.copytree(prepared, folder := parent / "instance")
+    for name, source in (("alpha", ALPHA), ("beta", BETA)):
+        source_folder = str(_flat(parent / name, name, source))
+        with CliRunner().isolation("", {"PIP_NO_INDEX": "1"}) as (_, err, _both):
+            with pytest.raises(SystemExit) as ended:
+                main(["-C", str(folder), "extensions", "install", source_folder, "--yes"])
+            assert not ended.value.code, err.getvalue()
+    return folder
+
+
+@pytest.fixture
+def extended(stocked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an instance with the extensions alpha and beta; commands work on it."""
+    folder = tmp_path / "extended"
+    shutil.copytree(stocked, folder, symlinks=True)
+    monkeypatch.setenv("TINYBASE_INSTANCE", str(folder))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    return folder

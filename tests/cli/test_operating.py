@@ -1,0 +1,161 @@
+"""Looking into an instance: what would run, and how the extensions fare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+import uuid_utils.compat
+from sqlalchemy import insert
+
+from tinybase import config
+from tinybase.cli.operating import hooks
+from tinybase.db import Database, migrate, utcnow
+from tinybase.db.models import WorkerMetrics
+
+from .conftest import Run
+
+
+def counted(instance: Path, *handlers: dict[str, object]) -> None:
+    """Let a worker that has ended have counted the calls of handlers."""
+    values = {"process_id": uuid_utils.compat.uuid7(), "handlers": list(handlers)}
+    with migrate.opened(config.load(instance, {})) as engine, Database(engine).write() as work:
+        work.connection.execute(
+            insert(WorkerMetrics.__table__).values(
+                started_at=utcnow(), updated_at=utcnow(), **values
+            )
+        )
+
+
+WRITE_DOWN = {
+    "extension": "alpha",
+    "hook": "tinybase_on_record_create",
+    "handler": "alpha:write_down",
+    "calls": 4,
+    "errors": 3,
+    "timeouts": 1,
+    "total_ms": 50.0,
+    "max_ms": 40.0,
+    "last_error": {"at": "2026-01-01T00:00:00Z", "type": "ValueError", "message": "no\n\x1bluck"},
+}
+
+
+def test_hooks_are_listed_in_the_order_in_which_they_run(run: Run, extended: Path) -> None:
+    found = run("extensions", "hooks", "on_record_create", "--json").json
+
+    assert [(item["order"], item["extension"], item["handler"]) for item in found] == [
+        (1, "beta", "beta:come_first"),
+        (2, "alpha", "alpha:write_down"),
+    ]
+    assert found[1] == {
+        "extension": "alpha",
+        "hook": "tinybase_on_record_create",
+        "decorator": "on_record_create",
+        "handler": "alpha:write_down",
+        "filter": {"collection": ["orders", "bills*"]},
+        "order": 2,
+        "is_async": False,
+        "status": "active",
+    }
+    assert "collection: orders, bills*" in run("extensions", "hooks").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "handlers"),
+    [
+        (["--collection", "notes"], ["come_first", "tinybase_on_record_delete"]),
+        (["--function", "pay"], ["look_at"]),
+        (["tinybase_on_record_create", "--collection", "bills_1"], ["come_first", "write_down"]),
+    ],
+)
+def test_hooks_can_be_asked_about_one_event(
+    run: Run, extended: Path, arguments: list[str], handlers: list[str]
+) -> None:
+    found = run("extensions", "hooks", *arguments, "--json").json
+
+    assert [item["handler"].partition(":")[2] for item in found] == handlers
+
+
+def test_a_hook_that_does_not_exist_is_told_with_the_one_that_was_meant(
+    run: Run, instance: Path
+) -> None:
+    said = run("extensions", "hooks", "on_record_creat", code=1).err
+
+    assert said == "Error: There is no hook on_record_creat. Did you mean on_record_create?\n"
+
+
+def test_hooks_say_whose_handlers_are_silent(run: Run, extended: Path) -> None:
+    (extended / "extensions" / "current" / "alpha" / "__init__.py").write_text("import absent")
+    (extended / "functions" / "mine.py").write_text("1 / 0")
+
+    result = run("extensions", "hooks", "--json")
+
+    assert {item["extension"] for item in result.json} == {"beta"}
+    assert "alpha is failed, so nothing of it runs: ModuleNotFoundError" in result.err
+    assert "mine.py of this project does not load" in result.err
+
+
+def test_names_of_hooks_are_completed() -> None:
+    parameter = hooks.params[0]
+
+    found = parameter.shell_complete(click.Context(hooks), "on_record_c")
+
+    assert [item.value for item in found] == ["on_record_create"]
+
+
+def test_info_tells_everything(run: Run, extended: Path) -> None:
+    counted(extended, WRITE_DOWN)
+    counted(extended, {**WRITE_DOWN, "max_ms": 60.0, "last_error": None})
+
+    found = run("extensions", "info", "Alpha", "--json").json
+
+    assert [item["handler"] for item in found["handlers"]] == [
+        "alpha:look_at",
+        "alpha:write_down",
+        "alpha:begin",
+    ]
+    busy = found["handlers"][1]
+    assert (busy["calls"], busy["errors"], busy["timeouts"]) == (8, 6, 2)
+    assert (busy["total_ms"], busy["max_ms"]) == (100.0, 60.0)
+    assert busy["last_error"]["message"] == "no\n\x1bluck"
+    assert found["handlers"][0]["is_async"]
+    assert found["function_details"] == [
+        {"name": "alpha_hello", "auth": "public", "description": "Say hello"}
+    ]
+    assert found["functions"] == ["alpha_hello"]
+    assert found["packages"] == []
+    assert found["counted_since"].endswith("Z")
+
+    shown = run("extensions", "info", "alpha").out
+    for part in ("nothing else", "12.5", "60.0", "Say hello", "alpha:write_down: ValueError: no"):
+        assert part in shown
+    assert "\x1b" not in shown
+    assert "There are none." in run("extensions", "info", "beta").out
+
+
+def test_the_list_counts(run: Run, extended: Path) -> None:
+    counted(extended, WRITE_DOWN, WRITE_DOWN)
+
+    heading, alpha, beta = run("extensions", "list").out.splitlines()
+
+    assert heading.split()[4:] == ["HOOKS", "FUNCTIONS", "CALLS", "ERRORS", "REASON"]
+    assert alpha.split()[4:] == ["3", "1", "8", "6", "-"]
+    assert beta.split()[4:] == ["2", "0", "0", "0", "-"]
+
+
+def test_safe_mode_is_seen_by_who_looks_and_not_by_who_changes(
+    run: Run, extended: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("extensions", "disable", "alpha")
+    monkeypatch.setenv("TINYBASE_EXTENSIONS", "none")
+
+    assert run("extensions", "enable", "alpha", "--json").json[0]["status"] == "enabled"
+    listed = run("extensions", "list", "--json").json
+    assert [item["status"] for item in listed] == ["disabled", "disabled"]
+    assert "TINYBASE_EXTENSIONS" in listed[0]["status_reason"]
+    assert run("extensions", "hooks", "--json").json == []
+
+    (extended / "extensions" / "current" / "alpha" / "__init__.py").write_text("import absent")
+    run("extensions", "disable", "alpha")
+    assert "absent" in run("extensions", "enable", "alpha", code=1).err
