@@ -1,0 +1,202 @@
+"""Reading the files of an extension, none of which is imported."""
+
+from __future__ import annotations
+
+import ast
+import os
+import threading
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from tinybase.packages import layout
+from tinybase.packages.inspection.findings import (
+    BYTECODE,
+    NATIVE_CODE,
+    Command,
+    Implementation,
+    Inspection,
+    Offer,
+    Power,
+    Route,
+    Unread,
+    Use,
+    Variable,
+)
+from tinybase.packages.inspection.names import Module
+from tinybase.packages.inspection.offers import Offers
+from tinybase.packages.inspection.uses import Uses
+from tinybase.packages.inspection.variables import Variables
+
+MAX_FILE: Final = 1024 * 1024
+MAX_TOTAL: Final = 16 * 1024 * 1024
+MAX_FILES: Final = 5_000
+
+_SOURCE: Final = (".py", ".pyw")
+_NATIVE: Final = (".so", ".pyd", ".dll", ".dylib")
+_BYTECODE: Final = (".pyc", ".pyo")
+_PATH_FILE: Final = ".pth"
+_READ: Final = frozenset({*_SOURCE, *_NATIVE, *_BYTECODE, _PATH_FILE})
+_NOT_INSTALLED: Final = frozenset(
+    {"tests", "test", "docs", "doc", "examples", "benchmarks", "build", "dist"}
+)
+
+_Finding = Implementation | Offer | Route | Command | Variable | Use | Unread
+_T = TypeVar("_T", Implementation, Offer, Route, Command, Variable, Use, Unread)
+
+# The filters of warnings belong to the whole process.
+_quiet = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of an extension, by its name in it, and what it starts with.
+
+    ``content`` is at most one byte longer than what is read.
+    """
+
+    name: str
+    content: bytes
+
+
+def inspect_wheel(path: Path) -> Inspection:
+    """Inspect all the code in a wheel."""
+    with zipfile.ZipFile(path) as archive:
+        names = [item.filename for item in archive.infolist() if not item.is_dir()]
+        own = frozenset(_top_level(name) for name in names)
+        return _inspect(_wheel_files(archive, sorted(names)), own)
+
+
+def inspect_flat(root: Path, package: str) -> Inspection:
+    """Inspect the files of a flat repository that are its package.
+
+    :param package: the name that it is imported as.
+    """
+    paths = layout.package_files(root)
+    return _inspect(_files(paths), frozenset({package}))
+
+
+def inspect_project(root: Path) -> Inspection:
+    """Inspect a source tree with a build system of its own, and what builds it.
+
+    Tests, documentation and the like at the top are left out.
+    """
+    paths = sorted(_walk(root), key=lambda item: item[0])
+    own = {_top_level(name.removeprefix("src/")) for name, _ in paths}
+    return _inspect(_files(paths), frozenset(own))
+
+
+def _inspect(files: Iterable[_File], own: frozenset[str]) -> Inspection:
+    with _quiet, warnings.catch_warnings():
+        # What the compiler has to say about foreign code is for its author.
+        warnings.simplefilter("ignore")
+        found = list(_findings(files, own))
+    return Inspection(
+        hooks=_sorted(item for item in found if isinstance(item, Implementation)),
+        functions=_sorted(item for item in found if isinstance(item, Offer)),
+        routes=_sorted(item for item in found if isinstance(item, Route)),
+        commands=_sorted(item for item in found if isinstance(item, Command)),
+        environment=_sorted(item for item in found if isinstance(item, Variable)),
+        uses=_sorted(item for item in found if isinstance(item, Use)),
+        unread=_sorted(item for item in found if isinstance(item, Unread)),
+    )
+
+
+def _sorted(items: Iterable[_T]) -> tuple[_T, ...]:
+    return tuple(sorted(set(items), key=lambda item: (item.file, item.line, repr(item))))
+
+
+def _findings(files: Iterable[_File], own: frozenset[str]) -> Iterator[_Finding]:
+    total = 0
+    for number, file in enumerate(files):
+        total += len(file.content)
+        if number >= MAX_FILES or total > MAX_TOTAL:
+            yield Unread("there is too much code; it and what follows was left out", file.name, 0)
+            return
+        yield from _in_file(file, own)
+
+
+def _in_file(file: _File, own: frozenset[str]) -> Iterator[_Finding]:
+    kind = _kind(file.name)
+    if kind in _NATIVE:
+        yield Use(Power.NATIVE, NATIVE_CODE, file.name, 0)
+    elif kind in _BYTECODE:
+        # Python may run it instead of the source beside it.
+        yield Use(Power.NATIVE, BYTECODE, file.name, 0)
+    elif kind == _PATH_FILE:
+        for line, text in enumerate(file.content.splitlines(), start=1):
+            if text.startswith((b"import ", b"import\t")):
+                yield Use(Power.CODE, "code in a path file", file.name, line)
+    elif len(file.content) > MAX_FILE:
+        yield Unread(f"it is larger than {MAX_FILE // 1024} KiB", file.name, 0)
+    else:
+        yield from _in_source(file, own)
+
+
+def _in_source(file: _File, own: frozenset[str]) -> Iterator[_Finding]:
+    try:
+        module = Module(ast.parse(file.content))
+        # All or nothing: what was found before a fault would look like everything.
+        yield from [
+            *Offers(module, file.name).find(),
+            *Variables(module, file.name).find(),
+            *Uses(module, file.name, own).find(),
+        ]
+    except SyntaxError as error:
+        yield Unread(_plain(error.msg), file.name, error.lineno or 0)
+    except (RecursionError, MemoryError):
+        yield Unread("it is nested too deeply", file.name, 0)
+    except ValueError as error:
+        yield Unread(_plain(str(error)), file.name, 0)
+
+
+def _plain(text: str) -> str:
+    """Return the message of a parser without what it quotes of the code beyond a line."""
+    return " ".join(text.split())[:200]
+
+
+def _kind(name: str) -> str:
+    """Return the ending that decides how a file is treated, or nothing."""
+    lower = name.lower()
+    if ".so." in lower.rpartition("/")[2]:
+        return ".so"
+    ending = lower[lower.rfind(".") :] if "." in lower else ""
+    return ending if ending in _READ else ""
+
+
+def _wheel_files(archive: zipfile.ZipFile, names: Iterable[str]) -> Iterator[_File]:
+    for name in filter(_kind, names):
+        with archive.open(name) as file:
+            yield _File(name, file.read(MAX_FILE + 1))
+
+
+def _files(paths: Iterable[tuple[str, Path]]) -> Iterator[_File]:
+    for name, path in paths:
+        if _kind(name):
+            with path.open("rb") as file:
+                yield _File(name, file.read(MAX_FILE + 1))
+
+
+def _walk(root: Path) -> Iterator[tuple[str, Path]]:
+    for folder, folders, files in os.walk(root):
+        here = Path(folder)
+        left_out = _NOT_INSTALLED if here == root else frozenset()
+        folders[:] = [
+            name
+            for name in folders
+            if name not in left_out
+            and not name.startswith(".")
+            and name not in ("__pycache__", "node_modules")
+            and not (here / name / "pyvenv.cfg").exists()
+        ]
+        for name in files:
+            path = here / name
+            if path.is_file() and path.resolve().is_relative_to(root.resolve()):
+                yield path.relative_to(root).as_posix(), path
+
+
+def _top_level(name: str) -> str:
+    return name.partition("/")[0].partition(".")[0]
