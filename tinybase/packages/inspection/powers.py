@@ -60,8 +60,8 @@ _NAMES: Final[Mapping[Power, str]] = {
         os.unsetenv os.chdir os.fchdir os.umask os.setuid os.setgid gc.get_objects
         gc.get_referrers gc.disable sys._getframe sys._current_frames logging.disable
         unittest.mock wrapt.wrap_function_wrapper gevent.monkey eventlet.monkey_patch
-        site.addsitedir warnings.simplefilter warnings.filterwarnings locale.setlocale socket.setdefaulttimeout
-        resource.setrlimit importlib.reload""",
+        site.addsitedir warnings.simplefilter warnings.filterwarnings locale.setlocale
+        socket.setdefaulttimeout resource.setrlimit importlib.reload""",
     Power.LIFE: """
         threading.Thread threading.Timer _thread concurrent.futures.ThreadPoolExecutor
         concurrent.futures.thread multiprocessing.dummy signal.signal signal.setitimer

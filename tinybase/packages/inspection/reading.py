@@ -7,6 +7,7 @@ import os
 import threading
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,13 +54,14 @@ _quiet = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of an extension, by its name in it, and what it starts with.
+    """A file of an extension, by its name in it.
 
-    ``content`` is at most one byte longer than what is read.
+    ``content`` is what it starts with, at most one byte longer than what is read, or
+    ``None`` if it cannot be had.
     """
 
     name: str
-    content: bytes
+    content: bytes | None
 
 
 def inspect_wheel(path: Path) -> Inspection:
@@ -112,7 +114,7 @@ def _sorted(items: Iterable[_T]) -> tuple[_T, ...]:
 def _findings(files: Iterable[_File], own: frozenset[str]) -> Iterator[_Finding]:
     total = 0
     for number, file in enumerate(files):
-        total += len(file.content)
+        total += len(file.content or b"")
         if number >= MAX_FILES or total > MAX_TOTAL:
             yield Unread("there is too much code; it and what follows was left out", file.name, 0)
             return
@@ -121,7 +123,9 @@ def _findings(files: Iterable[_File], own: frozenset[str]) -> Iterator[_Finding]
 
 def _in_file(file: _File, own: frozenset[str]) -> Iterator[_Finding]:
     kind = _kind(file.name)
-    if kind in _NATIVE:
+    if file.content is None:
+        yield Unread("it cannot be unpacked", file.name, 0)
+    elif kind in _NATIVE:
         yield Use(Power.NATIVE, NATIVE_CODE, file.name, 0)
     elif kind in _BYTECODE:
         # Python may run it instead of the source beside it.
@@ -133,28 +137,28 @@ def _in_file(file: _File, own: frozenset[str]) -> Iterator[_Finding]:
     elif len(file.content) > MAX_FILE:
         yield Unread(f"it is larger than {MAX_FILE // 1024} KiB", file.name, 0)
     else:
-        yield from _in_source(file, own)
+        yield from _in_source(file.name, file.content, own)
 
 
-def _in_source(file: _File, own: frozenset[str]) -> Iterator[_Finding]:
+def _in_source(name: str, source: bytes, own: frozenset[str]) -> Iterator[_Finding]:
     try:
-        module = Module(ast.parse(file.content))
+        module = Module(ast.parse(source))
         # All or nothing: what was found before a fault would look like everything.
         yield from [
-            *Offers(module, file.name).find(),
-            *Variables(module, file.name).find(),
-            *Uses(module, file.name, own).find(),
+            *Offers(module, name).find(),
+            *Variables(module, name).find(),
+            *Uses(module, name, own).find(),
         ]
     except SyntaxError as error:
-        yield Unread(_plain(error.msg), file.name, error.lineno or 0)
+        yield Unread(_plain(error.msg), name, error.lineno or 0)
     except (RecursionError, MemoryError):
-        yield Unread("it is nested too deeply", file.name, 0)
+        yield Unread("it is nested too deeply", name, 0)
     except ValueError as error:
-        yield Unread(_plain(str(error)), file.name, 0)
+        yield Unread(_plain(str(error)), name, 0)
 
 
 def _plain(text: str) -> str:
-    """Return the message of a parser without what it quotes of the code beyond a line."""
+    """Return the message of a parser as one short line; it may quote the code."""
     return " ".join(text.split())[:200]
 
 
@@ -169,8 +173,16 @@ def _kind(name: str) -> str:
 
 def _wheel_files(archive: zipfile.ZipFile, names: Iterable[str]) -> Iterator[_File]:
     for name in filter(_kind, names):
+        yield _File(name, _unpacked(archive, name))
+
+
+def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes | None:
+    try:
         with archive.open(name) as file:
-            yield _File(name, file.read(MAX_FILE + 1))
+            return file.read(MAX_FILE + 1)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError):
+        # Encrypted, compressed in a way that Python lacks, or broken.
+        return None
 
 
 def _files(paths: Iterable[tuple[str, Path]]) -> Iterator[_File]:
