@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -75,6 +75,7 @@ class Server:
 
     :param arguments: further arguments of the command.
     :param command: another command that serves.
+    :param python: another way to start the command line.
     """
 
     def __init__(
@@ -82,18 +83,20 @@ class Server:
         instance: Path,
         *arguments: str,
         command: str = "serve",
+        python: Sequence[str] = COMMAND,
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._lines: list[str] = []
         self._arguments = ["-C", str(instance), command, "--port", str(self.port), *arguments]
+        self._python = python
         self._env = env
         self.process: subprocess.Popen[str]
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
-            [*COMMAND, *self._arguments],
+            [*self._python, *self._arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

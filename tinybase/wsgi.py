@@ -18,6 +18,9 @@ from tinybase.api.services import Services
 from tinybase.app import create_app
 from tinybase.db import migrate
 
+STOP = "tinybase.stop"
+"""Under this name ``app.extensions`` has what ends the application; calling it twice is fine."""
+
 
 def __getattr__(name: str) -> Flask:
     """Make ``app`` when a server asks for it, not when this module is imported."""
@@ -40,7 +43,8 @@ def application() -> Flask:
     services: Services = app.extensions["tinybase"]
     migrate.check(services.database.engine)
     # Not atexit: a process of multiprocessing, which granian's workers are, skips that.
-    Finalize(None, _stop, args=(services,), exitpriority=10)
+    app.extensions[STOP] = Finalize(None, _stop, args=(services,), exitpriority=10)
+    services.functions.close_abandoned()
     services.host.start()
     return app
 

@@ -197,6 +197,22 @@ def test_a_second_sigterm_does_not_wait(server: Server) -> None:
     wait_for_end(workers, 2)
 
 
+def test_a_request_that_does_not_end_keeps_nobody_from_shutting_down(project: Path) -> None:
+    hurried = "import tinybase.cli.worker as w; w._FINISH_SECONDS = 0.5\n"
+    python = [COMMAND[0], "-c", f"{hurried}from tinybase.cli import main; main()"]
+
+    with Server(project, "--workers", "1", python=python) as server:
+        server.wait_for(lambda: "started " in server.output)
+        Request(server, 30)
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 10
+
+    assert "Requests still ran after 0.5 s" in server.output
+    assert server.output.count("\nstopped ") == 1
+
+
 def test_a_shutdown_hook_that_hangs_is_left_behind(project: Path) -> None:
     environment = {"SLOW_SHUTDOWN": "60", "TINYBASE_HOOKS_SHUTDOWN_SECONDS": "1"}
 

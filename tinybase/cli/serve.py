@@ -40,7 +40,7 @@ def command(
 ) -> None:
     """Serve the instance over HTTP until Ctrl-C or SIGTERM.
 
-    What is in flight is finished, at most 30 seconds; then extensions hear on_shutdown.
+    What is in flight gets 25 seconds to finish; then extensions hear on_shutdown.
     SIGHUP replaces the workers one after another. --reload watches the instance and the
     extensions that were installed with -e before the start.
 

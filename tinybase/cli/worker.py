@@ -19,6 +19,7 @@ from tinybase.errors import TinyBaseError
 
 _log = logging.getLogger(__name__)
 
+_FINISH_SECONDS = 25.0
 _TICK_SECONDS = 0.25
 _EAGER_TICK_SECONDS = 0.01
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -26,17 +27,20 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 def application() -> Flask:
     """Make the application in a worker, which ends when the supervising process does."""
-    _Signals().govern()
+    signals = _Signals()
+    signals.govern()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What extensions print is seen when they print it, not when a buffer is full.
             stream.reconfigure(line_buffering=True)
     try:
-        return wsgi.application()
+        signals.app = wsgi.application()
     except TinyBaseError as error:
         _log.error("This worker cannot start: %s", error.detail)
     except DBAPIError as error:
         _log.error("This worker cannot use the database: %s", error.orig)
+    else:
+        return signals.app
     sys.exit(1)
 
 
@@ -50,6 +54,7 @@ class _Signals:
     """
 
     def __init__(self) -> None:
+        self.app: Flask | None = None
         self._granian: Any = None
         self._is_stopping = False
 
@@ -89,6 +94,16 @@ class _Signals:
         if not self._is_stopping:
             self._is_stopping = True
             self._granian(signum, frame)
+            deadline = threading.Timer(_FINISH_SECONDS, self._finish)
+            deadline.daemon = True
+            deadline.start()
+
+    def _finish(self) -> None:
+        """End the worker although requests still run, while it may yet end as it should."""
+        _log.warning("Requests still ran after %g s; stopped without them", _FINISH_SECONDS)
+        if self.app is not None:
+            self.app.extensions[wsgi.STOP]()
+        os._exit(0)
 
 
 def _put_off(signum: int, _: object) -> None:
