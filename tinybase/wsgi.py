@@ -43,7 +43,7 @@ def application() -> Flask:
     services: Services = app.extensions["tinybase"]
     migrate.check(services.database.engine)
     # Not atexit: a process of multiprocessing, which granian's workers are, skips that.
-    app.extensions[STOP] = Finalize(None, _stop, args=(services,), exitpriority=10)
+    app.extensions[STOP] = Finalize(None, services.close, exitpriority=10)
     services.functions.close_abandoned()
     services.host.start()
     return app
@@ -52,8 +52,3 @@ def application() -> Flask:
 @cache
 def _app() -> Flask:
     return application()
-
-
-def _stop(services: Services) -> None:
-    services.host.stop()
-    services.database.engine.dispose()
