@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner
@@ -64,7 +66,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         env: Mapping[str, str | None] | None = None,
         code: int = 0,
     ) -> Result:
-        with CliRunner().isolation(stdin, env) as (out, err, _):
+        # serve hands settings to its workers in the environment, which here is the test run's.
+        with mock.patch.dict(os.environ), CliRunner().isolation(stdin, env) as (out, err, _):
             with pytest.raises(SystemExit) as ended:
                 main([str(argument) for argument in arguments])
             result = Result(

@@ -21,12 +21,26 @@ from tinybase.extensions import (
 )
 from tinybase.extensions.rows import Handler, claim, forget
 
-GUIDE_NAMES = """
-on_startup on_shutdown on_user_login on_user_register on_record_create on_record_update
-on_record_delete on_function_call on_function_complete UserLoginEvent UserRegisterEvent
-RecordCreateEvent RecordUpdateEvent RecordDeleteEvent FunctionCallEvent FunctionCompleteEvent
-Reject hookimpl
-""".split()
+GUIDE_NAMES = [
+    "on_startup",
+    "on_shutdown",
+    "on_user_login",
+    "on_user_register",
+    "on_record_create",
+    "on_record_update",
+    "on_record_delete",
+    "on_function_call",
+    "on_function_complete",
+    "UserLoginEvent",
+    "UserRegisterEvent",
+    "RecordCreateEvent",
+    "RecordUpdateEvent",
+    "RecordDeleteEvent",
+    "FunctionCallEvent",
+    "FunctionCompleteEvent",
+    "Reject",
+    "hookimpl",
+]
 
 
 @pytest.fixture(autouse=True)
