@@ -44,7 +44,7 @@ def source_block(text: str) -> str:
     if len(text) > _WIDTH:
         head, inner, tail = _around_arguments(text)
         text = "\n".join([head, *(f"    {item}," for item in _arguments(inner)), tail])
-    return f"```python\n{text}\n```"
+    return f"```py\n{text}\n```"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
