@@ -25,6 +25,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "functions": python_api.functions,
     "records": python_api.records,
     "models": python_api.models,
+    "testing": python_api.testing,
     "settings": settings.keys,
     "commands": commands.commands,
     "endpoints": endpoints.endpoints,

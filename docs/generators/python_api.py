@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import fields
 
 from generators.contract import default
@@ -10,6 +11,7 @@ from generators.text import code, doc, signature, source_block, table
 from tinybase.db.models import Collection, Record, User
 from tinybase.functions import Context, register
 from tinybase.functions.records import ContextRecords
+from tinybase.testing import Running, running
 from tinybase_hookspecs import FunctionDeclaration, Reject
 
 
@@ -35,15 +37,13 @@ def functions() -> str:
 
 def records() -> str:
     """Return the methods of ``ctx.records``."""
-    lines = [doc(ContextRecords)]
-    for name, method in vars(ContextRecords).items():
-        if not name.startswith("_") and inspect.isfunction(method):
-            written = signature(method).replace("(self, ", "(")
-            lines += [
-                f"### `ctx.records.{name}`",
-                source_block(f"ctx.records.{written}"),
-                doc(method),
-            ]
+    return "\n\n".join([doc(ContextRecords), *_methods(ContextRecords, "ctx.records")])
+
+
+def testing() -> str:
+    """Return what tests of extensions are written with."""
+    lines = ["### `running`", source_block(signature(running)), doc(running)]
+    lines += ["### `Running`", doc(Running), *_methods(Running, "tinybase")]
     return "\n\n".join(lines)
 
 
@@ -57,6 +57,15 @@ def models() -> str:
         ]
         lines += [f"### `{model.__name__}`", doc(model), table(("Column", "Type"), rows)]
     return "\n\n".join(lines)
+
+
+def _methods(cls: type, name: str) -> Iterator[str]:
+    """Yield every public method, called on something of that name."""
+    for method in vars(cls).values():
+        if inspect.isfunction(method) and not method.__name__.startswith("_"):
+            yield f"#### `{name}.{method.__name__}`"
+            yield source_block(f"{name}.{signature(method).replace('(self, ', '(')}")
+            yield doc(method)
 
 
 def _fields(cls: type) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 _WIDTH = 88
 _ROLE = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`")
 _TERM = re.compile(r"^(`\w+`)\n {4}(?=\S)", re.MULTILINE)
-_DEFAULT = re.compile(r"(: [^,=]+)=")
+_DEFAULT = re.compile(r"(: (?:[^,=\[\]]|\[[^\]]*\])+)=")
 _FIELD = re.compile(r"^:(param|raises) (\w+):", re.MULTILINE)
 
 
