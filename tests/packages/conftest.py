@@ -113,4 +113,4 @@ def extensions(instance: Path, hub: Hub, index: Path) -> Iterator[Extensions]:
 @pytest.fixture
 def names(extensions: Extensions) -> Callable[[], list[str]]:
     """Return a function that says what is installed."""
-    return lambda: [extension.name for extension in extensions.list()]
+    return lambda: list(extensions.names())

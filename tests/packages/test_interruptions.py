@@ -18,7 +18,7 @@ from tinybase.packages.extensions import Extensions
 from tinybase.packages.generations import Generations
 
 from .conftest import flat, opened
-from .test_install import own_build, visible
+from .samples import own_build, visible
 
 
 def command(instance: Path, *arguments: str) -> subprocess.Popen[str]:
