@@ -27,6 +27,7 @@ _COMMANDS: Mapping[str, str] = {
     "functions": "Write, list and call server functions.",
     "extensions": "Install and manage extensions.",
     "db": "Upgrade the database and ask for its version.",
+    "doctor": "Find what is wrong with the instance, and say what to do.",
     "config": "Show the configuration in effect.",
     "completion": "Print the completion script of a shell.",
     "version": "Print the version.",

@@ -272,6 +272,10 @@ class Functions:
         """
         return self._journal.get(call_id)
 
+    def count_abandoned(self) -> int:
+        """Return how many calls are recorded as running whose process is gone."""
+        return self._journal.count_abandoned()
+
     def close_abandoned(self) -> int:
         """Record calls as failed whose process is gone; for a worker that starts."""
         closed = self._journal.close_abandoned()

@@ -124,13 +124,9 @@ class CallJournal:
         That is what belongs to processes of this machine that are gone, and what is past
         its deadline anywhere.
         """
-        running = select(_calls.c.id, _calls.c.host, _calls.c.started_at).where(
-            _calls.c.status == "running"
-        )
         now = utcnow()
         with self._database.write() as work:
-            rows = work.connection.execute(running).all()
-            lost = [row.id for row in rows if self._is_lost(row.host, row.started_at, now)]
+            lost = self._find_lost(work.connection, now)
             if lost:
                 work.connection.execute(
                     update(_calls)
@@ -143,6 +139,18 @@ class CallJournal:
                     )
                 )
         return len(lost)
+
+    def count_abandoned(self) -> int:
+        """Return how many calls :meth:`close_abandoned` would close."""
+        with self._database.connect() as connection:
+            return len(self._find_lost(connection, utcnow()))
+
+    def _find_lost(self, connection: Connection, now: datetime) -> list[UUID]:
+        running = select(_calls.c.id, _calls.c.host, _calls.c.started_at).where(
+            _calls.c.status == "running"
+        )
+        rows = connection.execute(running)
+        return [row.id for row in rows if self._is_lost(row.host, row.started_at, now)]
 
     def _count_running(self, connection: Connection, caller: str, now: datetime) -> int:
         if connection.dialect.name == "postgresql":

@@ -104,7 +104,13 @@ class Extensions:
 
         :raises NotFound: if it is neither installed nor wished for.
         """
-        observed = self.observe()
+        return self.describe(name, self.observe())
+
+    def describe(self, name: str, observed: Observation) -> ExtensionDetails:
+        """Return everything that is known of one of the extensions that were observed.
+
+        :raises NotFound: if it is none of them.
+        """
         state = observed.states.get(canonicalize_name(name))
         if state is None:
             raise _not_found(name)

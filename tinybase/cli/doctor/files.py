@@ -1,0 +1,238 @@
+"""The installed files: do the generation in force, the lock and the files agree?"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import platform
+from collections.abc import Iterator
+from importlib.metadata import Distribution, PackagePath, distributions
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from tinybase import __version__
+from tinybase.cli.doctor.finding import Finding, error, info, warning
+from tinybase.config import Config
+from tinybase.errors import ConfigError
+from tinybase.host.discovery import GROUP
+from tinybase.packages.generations import Generations
+from tinybase.packages.lock import FILE_NAME, Lock, LockedWheel
+from tinybase.packages.store import WheelStore
+from tinybase.packages.wheels import sha256
+
+_NAMED_FILES = 3
+_REINSTALL = "Run tinybase extensions uninstall {0}, then install it again."
+
+
+def check(config: Config) -> Iterator[Finding]:
+    """Look at what is installed for an instance."""
+    generations = Generations(config.instance)
+    yield from _unfinished(generations)
+    link = generations.folder / "current"
+    if link.is_symlink() and not link.exists():
+        yield error(
+            "generation_missing",
+            f"The generation in force, {link.readlink()}, does not exist any more.",
+            link,
+            "Restore the folder extensions from a backup, or remove the link and install the "
+            f"extensions that {FILE_NAME} names again.",
+        )
+        return
+    generation = generations.current()
+    lock = Lock.read(generation / FILE_NAME) if generation else Lock()
+    yield from _copy_of_lock(config.instance / FILE_NAME, lock)
+    if generation is None:
+        return
+    yield from _made_for_others(lock, generation)
+    yield from _packages(lock, generation)
+    yield from _wheels(lock, WheelStore(generations.folder / "wheels"))
+    yield from _installed_twice(generation)
+
+
+def _unfinished(generations: Generations) -> Iterator[Finding]:
+    pending = generations.folder / "pending"
+    if not pending.exists():
+        return
+    if _is_held(generations.folder / "lock"):
+        yield info("change_under_way", "The extensions are being changed right now.", pending)
+    else:
+        yield warning(
+            "change_interrupted",
+            "A process died while it changed the extensions. What was in force is.",
+            pending,
+            "Run tinybase extensions list, which brings it to an end.",
+        )
+
+
+def _is_held(lock: Path) -> bool:
+    """Say whether a living process holds a lock; the lock is left as it is."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _copy_of_lock(path: Path, lock: Lock) -> Iterator[Finding]:
+    try:
+        copy = Lock.read(path)
+    except ConfigError as fault:
+        yield error("lock_damaged", fault.detail, path, "Restore it, for example from git.")
+        return
+    if copy == lock or not (path.exists() or lock.extensions):
+        return
+    different = sorted(
+        name
+        for name in copy.extensions.keys() | lock.extensions.keys()
+        if copy.extensions.get(name) != lock.extensions.get(name)
+    )
+    yield error(
+        "lock_differs",
+        f"{FILE_NAME} does not say what is installed"
+        f"{f' of {_listed(different)}' if different else ''}.",
+        path,
+        "To keep what is installed, copy extensions/current/extensions.lock over it.",
+    )
+
+
+def _made_for_others(lock: Lock, generation: Path) -> Iterator[Finding]:
+    if not lock.extensions:
+        return
+    python = platform.python_version()
+    if _minor(lock.python) != _minor(python):
+        yield warning(
+            "lock_other_python",
+            f"The extensions were installed for Python {lock.python}; this is {python}.",
+            generation / FILE_NAME,
+            "Install them again: packages with compiled code do not work in another Python.",
+        )
+    if lock.tinybase != __version__:
+        yield info(
+            "lock_other_tinybase",
+            f"The extensions were installed for TinyBase {lock.tinybase}; this is {__version__}.",
+            generation / FILE_NAME,
+            "Run tinybase extensions check to see whether they fit.",
+        )
+
+
+def _packages(lock: Lock, generation: Path) -> Iterator[Finding]:
+    installed = {
+        canonicalize_name(item.metadata["Name"]): item
+        for item in distributions(path=[str(generation)])
+        if item.metadata["Name"]
+    }
+    wheels = lock.wheels()
+    for name in sorted(wheels.keys() - installed.keys()):
+        yield error(
+            "package_missing",
+            f"{name} {wheels[name].version} is in the lock and not installed.",
+            generation,
+            _REINSTALL.format(_extension_of(name, wheels[name])),
+        )
+    for name in sorted(installed.keys() - wheels.keys()):
+        yield warning(
+            "package_unlocked",
+            f"{name} {installed[name].version} is installed and not in the lock.",
+            generation,
+            "Something other than tinybase extensions put it there; remove it.",
+        )
+    for name in sorted(installed.keys() & wheels.keys()):
+        yield from _package(name, installed[name], wheels[name])
+
+
+def _package(name: str, found: Distribution, wheel: LockedWheel) -> Iterator[Finding]:
+    remedy = _REINSTALL.format(_extension_of(name, wheel))
+    where = Path(str(found.locate_file("")))
+    if found.version != wheel.version:
+        yield error(
+            "package_version",
+            f"{name} is installed in version {found.version} and locked in {wheel.version}.",
+            where,
+            remedy,
+        )
+    if found.files is None:
+        yield error("package_damaged", f"The list of {name}'s files is missing.", where, remedy)
+        return
+    changed = [str(file) for file in found.files if not _is_as_installed(file)]
+    if changed:
+        yield error(
+            "files_changed",
+            f"Files of {name} are not as they were installed: {_listed(changed)}.",
+            where,
+            remedy,
+        )
+
+
+def _is_as_installed(file: PackagePath) -> bool:
+    """Compare a file with its hash; scripts, which lie elsewhere, do not count."""
+    if file.hash is None or ".." in file.parts or file.is_absolute():
+        return True
+    path = Path(str(file.locate()))
+    try:
+        digest = hashlib.new(file.hash.mode, path.read_bytes()).digest()
+    except (OSError, ValueError):
+        return False
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=") == file.hash.value
+
+
+def _wheels(lock: Lock, store: WheelStore) -> Iterator[Finding]:
+    """Look at the wheels from which the next generation will be made."""
+    for name, wheel in sorted(lock.wheels().items()):
+        try:
+            path = store.path(wheel)
+        except ConfigError as fault:
+            yield error(
+                "wheel_missing",
+                f"The wheel of {name} is gone, so the extensions cannot be changed: {fault.detail}",
+                "extensions/wheels",
+                _REINSTALL.format(_extension_of(name, wheel)),
+            )
+            continue
+        if sha256(path) != wheel.sha256:
+            yield error(
+                "wheel_changed",
+                f"The wheel of {name} is not what was installed.",
+                path,
+                _REINSTALL.format(_extension_of(name, wheel)),
+            )
+
+
+def _installed_twice(generation: Path) -> Iterator[Finding]:
+    places: dict[str, set[str]] = {}
+    own = [item for item in distributions(path=[str(generation)]) if _is_extension(item)]
+    for item in [*own, *(item for item in distributions() if _is_extension(item))]:
+        name = canonicalize_name(item.metadata["Name"])
+        places.setdefault(name, set()).add(str(Path(str(item.locate_file(""))).resolve()))
+    for twice, found in sorted(places.items()):
+        if len(found) > 1:
+            yield error(
+                "installed_twice",
+                f"{twice} is installed {len(found)} times.",
+                " and ".join(sorted(found)),
+                f"Keep one: tinybase extensions uninstall {twice}, or pip uninstall {twice}.",
+            )
+
+
+def _is_extension(found: Distribution) -> bool:
+    try:
+        return any(entry_point.group == GROUP for entry_point in found.entry_points)
+    except (OSError, ValueError):  # broken metadata of some package that does not concern us
+        return False
+
+
+def _extension_of(name: str, wheel: LockedWheel) -> str:
+    return wheel.required_by[0] if wheel.required_by else name
+
+
+def _minor(version: str) -> list[str]:
+    return version.split(".")[:2]
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED_FILES
+    return ", ".join(names[:_NAMED_FILES]) + (f" and {more} more" if more > 0 else "")
