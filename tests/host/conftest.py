@@ -6,6 +6,8 @@ a ``dist-info`` folder with an entry point, in a folder on ``sys.path``.
 
 from __future__ import annotations
 
+import contextvars
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from tinybase.db.engine import prepare
 from tinybase.errors import Conflict
 from tinybase.host import Dispatcher, Host
 from tinybase.host.loading import unload
+from tinybase.host.recorder import FlightRecorder, Suspect, encode
 
 
 class PlainFunctions:
@@ -78,6 +81,20 @@ def make_host(instance: Path, database: Database) -> Iterator[Callable[..., Host
 @pytest.fixture
 def host(make_host: Callable[..., Host]) -> Host:
     return make_host()
+
+
+@pytest.fixture
+def leave_behind(instance: Path) -> Callable[..., None]:
+    """Return a function that leaves what a process does that dies while running something."""
+
+    def leave(*suspects: Suspect) -> None:
+        recorder = FlightRecorder.of(instance)
+        for suspect in suspects:
+            # From a context of its own: none of them is running because of another one.
+            contextvars.Context().run(recorder.enter, encode(suspect))
+        os.close(recorder._file._descriptor)
+
+    return leave
 
 
 class Site:

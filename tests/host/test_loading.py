@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from tinybase.errors import Conflict
+from tinybase.host.recorder import IMPORT, Suspect
 
 GOOD = """
     from tinybase.extensions import on_startup
@@ -199,13 +200,11 @@ def test_a_broken_file_of_the_functions_folder_is_isolated(host, instance, seen,
 
 
 def test_an_extension_that_killed_the_process_while_loading_is_quarantined_at_the_next_start(
-    instance, make_host, site, seen, caplog
+    instance, leave_behind, make_host, site, seen, caplog
 ):
     site.add("killer", "raise RuntimeError('imported again')")
     site.add("zgood", GOOD)
-    marker = instance / "extensions" / "loading"
-    marker.mkdir(parents=True)
-    (marker / "99999-killer").touch()
+    leave_behind(Suspect("killer", IMPORT))
 
     host = make_host()
     host.start()
@@ -213,7 +212,7 @@ def test_an_extension_that_killed_the_process_while_loading_is_quarantined_at_th
     assert host.extension("killer").status == "quarantined"
     assert "tinybase extensions enable killer" in host.extension("killer").reason
     assert seen == ["good"]
-    assert list(marker.iterdir()) == []
+    assert len(list((instance / "extensions" / "running").iterdir())) == 1
 
 
 def test_an_entry_point_may_name_an_object(host, site, seen):

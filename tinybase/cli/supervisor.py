@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -16,13 +17,15 @@ from typing import Any
 import click
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
-from granian.server.mp import MPServer
+from granian.server.mp import MPServer, WorkerProcess
 from watchfiles import PythonFilter
 
 import tinybase.cli.worker  # noqa: F401 - forked workers share what is imported here
 from tinybase import __version__, logs
 from tinybase.config import Config
 from tinybase.errors import Unavailable
+from tinybase.host.recorder import FlightRecorder
+from tinybase.host.snapshot import PROJECT
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +73,7 @@ class Supervisor(MPServer):
         self._config = config
         self._open = open_
         self._failed_starts = 0
+        self._recorder = FlightRecorder.of(config.instance)
 
     def startup(self, spawn_target: Any, target_loader: Any) -> None:
         """Start the workers, and say so as soon as one of them answers."""
@@ -81,11 +85,13 @@ class Supervisor(MPServer):
         if self.interrupt_signal:
             for worker in self.wrks:
                 worker.kill()  # type: ignore[no-untyped-call]
+            self._acquit(self.wrks)
             os._exit(130)
         super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def shutdown(self, exit_code: int = 0) -> None:
         """Stop the workers, each after what it has in flight and its ``on_shutdown``."""
+        stopped = _alive(self.wrks)
         try:
             super().shutdown(exit_code)  # type: ignore[no-untyped-call]
         except SystemExit:
@@ -93,6 +99,8 @@ class Supervisor(MPServer):
             # Ctrl-C goes to the whole process group, as failures.
             if not self.interrupt_signal:
                 raise
+        finally:
+            self._acquit(stopped)
 
     def _respawn_workers(
         self,
@@ -102,22 +110,39 @@ class Supervisor(MPServer):
         delay: float = 0,
     ) -> None:
         self._look_at_the_dead(workers)
+        stopped = _alive(self.wrks[index] for index in workers)
         super()._respawn_workers(workers, spawn_target, target_loader, delay)
+        self._acquit(stopped)
         # This is the list by which granian would give up.
         self.respawned_wrks.clear()
 
     def _look_at_the_dead(self, workers: list[int]) -> None:
         """Say how workers ended, and give up when they do not even start."""
-        codes = [self.wrks[index].inner.exitcode for index in workers]
-        for index, code in zip(workers, codes, strict=True):
-            if code is not None:
-                _log.warning("Worker %s %s; starting another one.", index + 1, _describe(code))
-        could_not_start = any(code is not None and code > 0 for code in codes)
-        self._failed_starts = self._failed_starts + 1 if could_not_start else 0
+        could_not_start = [self._could_not_start(self.wrks[index]) for index in workers]
+        self._failed_starts = self._failed_starts + 1 if any(could_not_start) else 0
         if self._failed_starts >= _FAILED_STARTS:
             _log.error("The workers cannot start; the reason is in the lines above.")
             self.shutdown(1)
         time.sleep(0.2 * self._failed_starts)
+
+    def _could_not_start(self, worker: WorkerProcess) -> bool:
+        """Say how a worker ended, if it did, and whether another one would end like that."""
+        code, pid = worker.inner.exitcode, worker.inner.pid
+        if code is None:
+            return False
+        if code == -signal.SIGTERM:
+            self._recorder.forget(pid)
+        suspects = self._recorder.suspects_of(pid)
+        what = f" while it was running {', '.join(map(str, suspects))}" if suspects else ""
+        _log.warning("Worker %s %s%s; starting another one.", worker.idx + 1, _describe(code), what)
+        # The next one starts without an extension that ended this one while it started.
+        is_solved = any(item.was_starting and item.extension != PROJECT for item in suspects)
+        return bool(code > 0 and not is_solved)
+
+    def _acquit(self, workers: Iterable[WorkerProcess]) -> None:
+        """Blame no extension for the end of workers that were told to end."""
+        for worker in workers:
+            self._recorder.forget(worker.inner.pid)
 
     def _announce(self) -> None:
         host, port = reachable_host(self._config.server.host), self._config.server.port
@@ -191,6 +216,10 @@ def _why_not(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EACCES:
         return f"Port {port} needs more rights than you have. Choose one above 1023 with --port."
     return f"The server cannot listen on {host}: {error.strerror}. Choose another --host."
+
+
+def _alive(workers: Iterable[WorkerProcess]) -> list[WorkerProcess]:
+    return [worker for worker in workers if worker.inner.exitcode is None]
 
 
 def _describe(exit_code: int) -> str:

@@ -142,6 +142,18 @@ class Extension(db.Model):  # type: ignore[name-defined,misc]
     updated_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
 
 
+class ExtensionDeath(db.Model):  # type: ignore[name-defined,misc]
+    """A process that died while it ran code of an extension; kept for an hour."""
+
+    __tablename__ = "extension_deaths"
+
+    id: Mapped[UUID] = mapped_column(Guid, primary_key=True, default=uuid7)
+    extension: Mapped[str] = mapped_column(String(255), index=True)
+    hook: Mapped[str] = mapped_column(String(255))
+    handler: Mapped[str] = mapped_column(String(255))
+    died_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
+
+
 class Setting(db.Model):  # type: ignore[name-defined,misc]
     """One setting of the running instance; absent means its default."""
 

@@ -22,9 +22,9 @@ from tinybase.host.loading import (
     unimported_modules,
     unload,
 )
-from tinybase.host.marker import LoadingMarker
 from tinybase.host.plugin import ExtensionPlugin, LoadError, make_plugin
 from tinybase.host.project import FUNCTIONS_PREFIX, ProjectModule, project_modules
+from tinybase.host.recorder import IMPORT, Suspect
 from tinybase.host.snapshot import PROJECT, ExtensionState, FunctionRegistry, Loaded, Snapshot
 from tinybase.host.stats import safe_text
 
@@ -51,12 +51,10 @@ class SnapshotBuilder:
         self,
         config: Config,
         around: Surroundings,
-        marker: LoadingMarker,
         new_functions: Callable[[], FunctionRegistry],
     ) -> None:
         self._config = config
         self._around = around
-        self._marker = marker
         self._new_functions = new_functions
         self._plugins: dict[str, Loaded] = {}
         self._failures: dict[str, _Failure] = {}
@@ -97,7 +95,8 @@ class SnapshotBuilder:
             return unwanted
         try:
             loaded = self._load(candidate, wish)
-            _collect(loaded, snapshot)
+            with self._around.recorder.during(Suspect(candidate.name, IMPORT)):
+                _collect(loaded, snapshot)
         except LoadError as error:
             self._report(f"extension {candidate.name}", error)
             return "failed", safe_text(error)
@@ -128,7 +127,7 @@ class SnapshotBuilder:
         return loaded
 
     def _import(self, candidate: Candidate) -> ExtensionPlugin:
-        with self._marker.around(candidate.name):
+        with self._around.recorder.during(Suspect(candidate.name, IMPORT)):
             plugin = load_plugin(
                 candidate.name,
                 candidate.entry_points,
@@ -158,7 +157,8 @@ class SnapshotBuilder:
 
     def _load_project(self, owner: str, module: ProjectModule) -> Loaded:
         timeout = self._config.extensions.import_timeout_seconds
-        import_within(timeout, module.label, module.load)
+        with self._around.recorder.during(Suspect(PROJECT, IMPORT, module.label)):
+            import_within(timeout, module.label, module.load)
         loaded = Loaded(owner, make_plugin(PROJECT, module.name, self._around))
         self._plugins[owner] = loaded
         return loaded

@@ -22,6 +22,7 @@ from tinybase.errors import Rejected
 from tinybase.host.dispatch import now_running
 from tinybase.host.loop import LoopThread
 from tinybase.host.origin import inside_handler
+from tinybase.host.recorder import FlightRecorder, Suspect, encode
 from tinybase.host.stats import HandlerStats, safe_text
 from tinybase_hookspecs import Reject
 
@@ -43,10 +44,13 @@ class Surroundings:
     ``scope`` opens what every call gets for itself: an application context, and with it a
     database session of its own. ``open_context`` makes the ``ctx`` of handlers that take
     one. Both are set by the composition root.
+
+    :param recorder: notes which handler is running; without one nothing is noted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, recorder: FlightRecorder | None = None) -> None:
         self.scope: Callable[[], AbstractContextManager[Any]] = nullcontext
+        self.recorder = recorder or FlightRecorder(None)
         self.open_context: OpenContext = _no_context
         self.loop = LoopThread()
 
@@ -58,6 +62,8 @@ class Guard:
         self.stats = stats
         self._around = around
         self._rejectable = stats.hook in REJECTABLE
+        self._recorder = around.recorder
+        self._mark = encode(Suspect(stats.extension, stats.hook, stats.handler))
 
     def call(self, function: Callable[[], Any]) -> Any:
         """Return what the function returns, or ``None`` if it fails.
@@ -66,6 +72,7 @@ class Guard:
         """
         started = time.perf_counter_ns()
         now_running(self.stats)
+        entered = self._recorder.enter(self._mark)
         try:
             with inside_handler(self.stats.handler), self._around.scope():
                 result = function()
@@ -86,8 +93,15 @@ class Guard:
                 raise
             return self.failed(error)
         finally:
+            self._recorder.leave(entered)
             now_running(None)
             self.stats.count_call(time.perf_counter_ns() - started)
+
+    def recorded(self) -> AbstractContextManager[None]:
+        """Note the implementation in the flight recorder while the block runs."""
+        return self._recorder.during(
+            Suspect(self.stats.extension, self.stats.hook, self.stats.handler)
+        )
 
     def failed(self, error: BaseException) -> None:
         """Count and log a failure."""
@@ -139,7 +153,8 @@ def guard_wrapper(
         wrapper = function(*own(arguments))
         started = time.perf_counter_ns()
         try:
-            next(wrapper)
+            with guard.recorded():
+                next(wrapper)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the extension's
             guard.failed(error)
             return (yield)
@@ -147,7 +162,8 @@ def guard_wrapper(
             guard.stats.count_call(time.perf_counter_ns() - started)
         outcome = yield
         try:
-            wrapper.send(outcome)
+            with guard.recorded():
+                wrapper.send(outcome)
         except StopIteration as stop:
             return outcome if old_style else stop.value
         except BaseException as error:  # noqa: BLE001 - likewise

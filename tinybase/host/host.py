@@ -17,6 +17,7 @@ from tinybase.config import Config
 from tinybase.db import Database
 from tinybase.errors import Conflict, NotFound
 from tinybase.host.binding import Binding, Retirement
+from tinybase.host.blame import Blame
 from tinybase.host.bounded import run_bounded
 from tinybase.host.building import SnapshotBuilder, survey
 from tinybase.host.desired import DesiredState, Wish
@@ -24,9 +25,9 @@ from tinybase.host.discovery import Finder, SearchPath, current_generation
 from tinybase.host.dispatch import Dispatcher
 from tinybase.host.guard import Surroundings
 from tinybase.host.loading import new_plugin_manager
-from tinybase.host.marker import LoadingMarker
 from tinybase.host.metrics import Metrics
 from tinybase.host.plugin import call_order
+from tinybase.host.recorder import FlightRecorder
 from tinybase.host.snapshot import ExtensionState, FunctionRegistry, Loaded, Snapshot
 from tinybase.host.stats import HandlerStats, safe_text
 
@@ -55,13 +56,14 @@ class Host:
         dispatcher: Dispatcher,
         new_functions: Callable[[], FunctionRegistry],
     ) -> None:
-        self.around = Surroundings()
+        self._recorder = FlightRecorder.of(config.instance)
+        self.around = Surroundings(self._recorder)
         self.desired = DesiredState(database)
+        self._blame = Blame(database, self.desired)
         self._metrics = Metrics(database)
         self._config = config
         self._dispatcher = dispatcher
-        self._marker = LoadingMarker(config.instance)
-        self._builder = SnapshotBuilder(config, self.around, self._marker, new_functions)
+        self._builder = SnapshotBuilder(config, self.around, new_functions)
         self._search_path = SearchPath()
         self._finder = Finder()
         self._lock = threading.RLock()
@@ -153,7 +155,8 @@ class Host:
         """Load the extensions that are wanted; call none of their lifecycle hooks."""
         with self._lock:
             if not self.is_loaded:
-                self._quarantine_killers()
+                for suspects in self._recorder.collect_dead():
+                    self._blame.hold_to_account(suspects)
                 self._seen = self._look()
                 self._binding.current = self._build(self.desired.read())
 
@@ -188,6 +191,7 @@ class Host:
                     self._run_shutdown(loaded)
             self._dispatcher.close()
             self.around.loop.stop()
+            self._recorder.close()
 
     # --- switching -------------------------------------------------------------------
 
@@ -361,17 +365,6 @@ class Host:
             if state.status in ("enabled", "failed", "incompatible")
         }
         self.desired.record_status(seen)
-
-    def _quarantine_killers(self) -> None:
-        """Switch off extensions that ended a process while it loaded them."""
-        for name in self._marker.collect_dead():
-            at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-            reason = (
-                f"a process died while it loaded the extension (noticed {at}). "
-                f"Update it, then run tinybase extensions enable {name}."
-            )
-            _log.error("extension %s is quarantined: %s", name, reason)
-            self.desired.quarantine(name, reason)
 
 
 def _manager_of(some: list[Loaded]) -> pluggy.PluginManager:

@@ -22,8 +22,8 @@ from tinybase.host.building import SnapshotBuilder
 from tinybase.host.desired import Wish
 from tinybase.host.discovery import SearchPath, find_candidates
 from tinybase.host.guard import Surroundings
-from tinybase.host.marker import LoadingMarker
 from tinybase.host.plugin import call_order
+from tinybase.host.recorder import FlightRecorder
 from tinybase.packages.observation import FunctionFacts, Observation
 
 _FUNCTION_TABLE = "tinybase.functions.table:FunctionTable"
@@ -38,8 +38,7 @@ def probe(order: dict[str, Any]) -> Observation:
     search_path.follow(Path(generation).resolve() if generation else None)
     builder = SnapshotBuilder(
         _config(order),
-        Surroundings(),
-        LoadingMarker(Path(order["markers"])),
+        Surroundings(FlightRecorder(Path(order["recordings"]))),
         pkgutil.resolve_name(_FUNCTION_TABLE),
     )
     wishes = {name: Wish(*wish) for name, wish in order["wishes"].items()}

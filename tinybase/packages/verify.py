@@ -14,8 +14,8 @@ from pathlib import Path
 from tinybase.config import Config
 from tinybase.errors import Conflict
 from tinybase.host.desired import Wish
-from tinybase.host.marker import LoadingMarker
-from tinybase.host.snapshot import ExtensionState
+from tinybase.host.recorder import FlightRecorder
+from tinybase.host.snapshot import PROJECT, ExtensionState
 from tinybase.packages.import_names import distribution_of
 from tinybase.packages.observation import Observation
 from tinybase.packages.process import Finished, Overdue, run
@@ -104,7 +104,7 @@ class Verifier:
                     key: (wish.is_enabled, wish.quarantine_reason) for key, wish in wishes.items()
                 },
                 "everything": everything,
-                "markers": name,
+                "recordings": name,
                 "answer": str(answer),
             }
             seconds = self._config.extensions.import_timeout_seconds
@@ -119,8 +119,9 @@ class Verifier:
                 finished = None
             if answer.exists():
                 return Observation.from_json(json.loads(answer.read_text("utf-8")))
-            culprits = LoadingMarker(Path(name)).collect_dead()
-            return _Death(tuple(culprits), _cause_of_death(finished, seconds))
+            left = FlightRecorder(Path(name)).collect_dead()
+            culprits = {suspect.extension for suspects in left for suspect in suspects}
+            return _Death(tuple(culprits - {PROJECT}), _cause_of_death(finished, seconds))
 
 
 def remedy(reason: str, package: str, layout: str) -> str:

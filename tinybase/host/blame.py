@@ -1,0 +1,93 @@
+"""Deciding which extension has to be switched off because processes died in its code."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection, delete, func, insert, select
+from uuid_utils.compat import uuid7
+
+from tinybase.db import Database, utcnow
+from tinybase.db.models import ExtensionDeath
+from tinybase.host.desired import DesiredState
+from tinybase.host.recorder import IMPORT, Suspect
+from tinybase.host.snapshot import PROJECT
+
+_log = logging.getLogger(__name__)
+_deaths = ExtensionDeath.__table__
+
+TOLERATED = 2
+"""How many processes may die within the time that is looked back on."""
+
+_LOOKED_BACK_ON = timedelta(hours=1)
+
+
+class Blame:
+    """Counts the processes that died in an extension, and quarantines it.
+
+    It is the third death within an hour that counts, or the first one if it happened while
+    the extension was starting: otherwise no process would ever start.
+    """
+
+    def __init__(self, database: Database, desired: DesiredState) -> None:
+        self._database = database
+        self._desired = desired
+
+    def hold_to_account(self, suspects: Sequence[Suspect]) -> None:
+        """Take in what one process was running when it died.
+
+        If that was more than one thing, the innocent are told from the guilty by what they
+        are found in again: only who was found most often is switched off.
+        """
+        for suspect in suspects:
+            _log.error("a process died while it was running: %s", suspect)
+        of_extensions = [item for item in suspects if item.extension != PROJECT]
+        if not of_extensions:
+            return
+        counts = self._count(of_extensions)
+        most = max(counts.values())
+        for suspect in of_extensions:
+            times = counts[suspect.extension]
+            if times == most and (suspect.was_starting or times > TOLERATED):
+                self._quarantine(suspect, times)
+
+    def _count(self, suspects: Sequence[Suspect]) -> dict[str, int]:
+        """Note the death of a process; return how often each extension was found in one."""
+        now = utcnow()
+        by_name = {suspect.extension: suspect for suspect in suspects}
+        with self._database.write() as work:
+            connection = work.connection
+            connection.execute(delete(_deaths).where(_deaths.c.died_at < now - _LOOKED_BACK_ON))
+            for name, suspect in by_name.items():
+                connection.execute(
+                    insert(_deaths).values(
+                        id=uuid7(),
+                        extension=name,
+                        hook=suspect.hook,
+                        handler=suspect.handler,
+                        died_at=now,
+                    )
+                )
+            return {name: _found(connection, name) for name in by_name}
+
+    def _quarantine(self, suspect: Suspect, times: int) -> None:
+        name = suspect.extension
+        at = utcnow().strftime("%Y-%m-%d %H:%M:%S UTC")
+        if suspect.hook == IMPORT:
+            what = "a process died while it loaded the extension"
+        else:
+            hook, count = suspect.hook.removeprefix("tinybase_"), "" if times < 2 else f" {times}×"
+            what = f"a process died{count} in {suspect.handler} ({hook})"
+        reason = f"{what} (noticed {at}). Update it, then run tinybase extensions enable {name}."
+        _log.error("extension %s is quarantined: %s", name, reason)
+        self._desired.quarantine(name, reason)
+        with self._database.write() as work:
+            # Whoever enables it again lets it start afresh.
+            work.connection.execute(delete(_deaths).where(_deaths.c.extension == name))
+
+
+def _found(connection: Connection, name: str) -> int:
+    query = select(func.count()).select_from(_deaths).where(_deaths.c.extension == name)
+    return int(connection.scalar(query) or 0)
