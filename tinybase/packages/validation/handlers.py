@@ -227,7 +227,9 @@ class Handlers:
         options = {item.arg: item.value for item in call.keywords}
         if None in options:
             return
-        given = {"name": value for value in call.args} | {str(k): v for k, v in options.items()}
+        given = {str(key): value for key, value in options.items()}
+        if call.args:
+            given["name"] = call.args[0]
         if "name" not in given or len(call.args) > 1:
             message = "@register takes a name, and everything else by keyword"
             remedy = 'Write @register(name="a_name", auth="auth") above the function.'

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import ast
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from tinybase.packages import candidates, environment
-from tinybase.packages.process import Overdue, run
+from tinybase.packages import candidates
+from tinybase.packages.git import ask_git
 from tinybase.packages.validation.findings import Finding, error, warning
 from tinybase.packages.validation.project import Project
 from tinybase.packages.validation.source import Module
 
 _LEFT_BY_TOOLS = frozenset({"__pycache__", "node_modules", "build", "dist", "venv"})
-_GIT_SECONDS = 30.0
 
 
-def files(root: Path, environ: Mapping[str, str] = os.environ) -> list[Path]:
+def files(root: Path) -> list[Path]:
     """Return the files that are or would be published: what git ignores stays out."""
-    listed = _git(root, environ, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    listed = ask_git(root, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     if listed is not None:
         paths = [root / name for name in sorted(set(listed.split("\0"))) if name]
         return [path for path in paths if path.is_file()]
@@ -59,12 +57,12 @@ def version(project: Project, entry: Module | None) -> Iterator[Finding]:
                     yield error(entry.file, node.lineno, "version-mismatch", message, remedy)
 
 
-def tag(project: Project, environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
+def tag(project: Project) -> Iterator[Finding]:
     """Yield a version that differs from the tag of the commit, where there is one."""
-    top = _git(project.root, environ, "rev-parse", "--show-toplevel")
+    top = ask_git(project.root, "rev-parse", "--show-toplevel")
     if not project.version or top is None or Path(top.strip()) != project.root.resolve():
         return  # tags of a larger repository may be about something else
-    tags = (_git(project.root, environ, "tag", "--points-at", "HEAD") or "").split()
+    tags = (ask_git(project.root, "tag", "--points-at", "HEAD") or "").split()
     releases = {name: found for name in tags if (found := _version(name))}
     if releases and _version(project.version) not in releases.values():
         name = max(releases, key=lambda item: releases[item])
@@ -101,19 +99,3 @@ def _walk(root: Path) -> Iterator[Path]:
             and (not name.startswith(".") or name == ".github")
         ]
         yield from (Path(folder, name) for name in names)
-
-
-def _git(root: Path, environ: Mapping[str, str], *arguments: str) -> str | None:
-    """Return what git says about a folder; ``None`` where there is none to ask."""
-    if shutil.which("git", path=environ.get("PATH")) is None:
-        return None
-    try:
-        finished = run(
-            ["git", "-c", "core.fsmonitor=false", *arguments],
-            environ=environment.for_git(environ),
-            cwd=root,
-            timeout=_GIT_SECONDS,
-        )
-    except Overdue:
-        return None
-    return finished.stdout if finished.succeeded else None
