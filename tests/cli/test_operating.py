@@ -159,3 +159,45 @@ def test_safe_mode_is_seen_by_who_looks_and_not_by_who_changes(
     (extended / "extensions" / "current" / "alpha" / "__init__.py").write_text("import absent")
     run("extensions", "disable", "alpha")
     assert "absent" in run("extensions", "enable", "alpha", code=1).err
+
+
+def test_check_says_which_extensions_fit_a_coming_version(run: Run, extended: Path) -> None:
+    metadata = extended / "extensions" / "current" / "alpha-1.0.0.dist-info" / "METADATA"
+    text = metadata.read_text() + "\n"
+    lines = "Requires-Dist: tinybase>=0.4,<0.5\nRequires-Dist: absent; python_version<'3'\n"
+    metadata.write_text(text.replace("\nVersion:", f"\n{lines}Version:", 1))
+
+    found = run("extensions", "check", "--against", "0.5", "--json", code=1)
+
+    assert found.json[0] == {
+        "name": "alpha",
+        "version": "1.0.0",
+        "fits": False,
+        "needs": "<0.5,>=0.4",
+        "python": found.json[0]["python"],
+        "reasons": ["it needs tinybase<0.5,>=0.4, not 0.5"],
+    }
+    assert found.json[1]["fits"]
+    assert "only that version can tell" in found.err
+    assert "FITS" in run("extensions", "check", "--against", "0.4.9").out
+    assert "is no version" in run("extensions", "check", "--against", "new", code=2).err
+
+
+def test_check_tries_out_the_present_version(run: Run, extended: Path) -> None:
+    assert [item["fits"] for item in run("extensions", "check", "--json").json] == [True, True]
+
+    folder = extended / "extensions" / "current"
+    (folder / "beta" / "__init__.py").write_text(
+        "from tinybase.extensions import hookimpl\n"
+        "@hookimpl\ndef tinybase_on_record_archive(event): pass\n"
+    )
+    metadata = folder / "alpha-1.0.0.dist-info" / "METADATA"
+    lines = "Requires-Dist: flask<1\nRequires-Dist: absent\nRequires-Dist: not/one\n"
+    metadata.write_text(metadata.read_text().replace("\nVersion:", f"\n{lines}Version:", 1))
+
+    alpha, beta = run("extensions", "check", "--json", code=1).json
+
+    assert "unknown hook tinybase_on_record_archive" in beta["reasons"][0]
+    assert "it needs flask<1, and there is 3." in alpha["reasons"][1]
+    assert alpha["reasons"][0] == "its requirement 'not/one' cannot be read"
+    assert alpha["reasons"][2] == "it needs absent, which is not installed"

@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 
 import tinybase_hookspecs
 from tinybase.cli import context
+from tinybase.cli.checking import check
 from tinybase.cli.doctor import command as doctor
 from tinybase.cli.names import name_argument
 from tinybase.cli.output import details, emit_json, json_option, note, printable, table
@@ -102,9 +103,8 @@ def info(*, name: str, as_json: bool) -> None:
 
 def add_to(group: click.Group) -> None:
     """Add these commands to a group."""
-    group.add_command(hooks)
-    group.add_command(info)
-    group.add_command(doctor)
+    for command in (hooks, info, doctor, check):
+        group.add_command(command)
 
 
 def _known(hook: str | None) -> str | None:

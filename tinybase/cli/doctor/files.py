@@ -16,7 +16,7 @@ from tinybase import __version__
 from tinybase.cli.doctor.finding import Finding, error, info, warning
 from tinybase.config import Config
 from tinybase.errors import ConfigError
-from tinybase.host.discovery import GROUP
+from tinybase.packages.compatibility import extension_distributions
 from tinybase.packages.generations import Generations
 from tinybase.packages.lock import FILE_NAME, Lock, LockedWheel
 from tinybase.packages.store import WheelStore
@@ -204,8 +204,7 @@ def _wheels(lock: Lock, store: WheelStore) -> Iterator[Finding]:
 
 def _installed_twice(generation: Path) -> Iterator[Finding]:
     places: dict[str, set[str]] = {}
-    own = [item for item in distributions(path=[str(generation)]) if _is_extension(item)]
-    for item in [*own, *(item for item in distributions() if _is_extension(item))]:
+    for item in extension_distributions(generation):
         name = canonicalize_name(item.metadata["Name"])
         places.setdefault(name, set()).add(str(Path(str(item.locate_file(""))).resolve()))
     for twice, found in sorted(places.items()):
@@ -216,13 +215,6 @@ def _installed_twice(generation: Path) -> Iterator[Finding]:
                 " and ".join(sorted(found)),
                 f"Keep one: tinybase extensions uninstall {twice}, or pip uninstall {twice}.",
             )
-
-
-def _is_extension(found: Distribution) -> bool:
-    try:
-        return any(entry_point.group == GROUP for entry_point in found.entry_points)
-    except (OSError, ValueError):  # broken metadata of some package that does not concern us
-        return False
 
 
 def _extension_of(name: str, wheel: LockedWheel) -> str:
