@@ -164,7 +164,7 @@ def test_one_that_broke_on_its_own_does_not_keep_others_out(
 ) -> None:
     source = write(tmp_path / "source", flat("broke-later"))
     extensions.install(str(source), editable=True)
-    (source / "__init__.py").write_text("import os; os._exit(1)")
+    (source / "__init__.py").write_text("raise RuntimeError('edited')")
 
     assert extensions.install(hub.repository("fine", flat("fine-ext"))).status == "enabled"
     assert {item.name: item.status for item in extensions.list()} == {
