@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from tinybase.host.stats import HandlerStats, LastError
+from tinybase.packages.inspection.findings import (
+    Implementation,
+    Inspection,
+    Offer,
+    Power,
+    Route,
+    Use,
+    Variable,
+)
 from tinybase.packages.plan import Plan, PlannedPackage
 from tinybase.packages.views import InstalledExtension
 
@@ -30,6 +39,18 @@ PLAN = Plan(
     editable=False,
     runs_build_code=False,
     packages=(PlannedPackage("requests", "2.32.3", "HTTP for people"),),
+    inspection=Inspection(
+        hooks=(
+            Implementation(
+                *("hooks.py", 8, "tinybase_on_record_create", "on_record_create", "log_create"),
+                filters=(("collection", ("orders",)),),
+            ),
+        ),
+        functions=(Offer("functions.py", 3, "ext_sync_all", "admin"),),
+        routes=(Route("views.py", 5, "/log", ("GET",)),),
+        environment=(Variable("hooks.py", 4, "AUDIT_KEY"),),
+        uses=(Use("hooks.py", 12, Power.PROCESSES, "subprocess"),),
+    ),
 )
 
 AUDIT = InstalledExtension(
@@ -245,6 +266,7 @@ class TestInstallWhereItIsOn:
 
         plan = answer.json
         assert plan.pop("plan_id")
+        assert plan.pop("expires_at").endswith("Z")
         assert plan == {
             "name": "audit",
             "version": "1.2.0",
@@ -256,6 +278,13 @@ class TestInstallWhereItIsOn:
             "layout": "flat",
             "runs_build_code": False,
             "packages": [{"name": "requests", "version": "2.32.3", "action": "add"}],
+            "conflicts": [],
+            "hooks": ["tinybase_on_record_create"],
+            "functions": ["ext_sync_all"],
+            "routes": ["/log"],
+            "environment": ["AUDIT_KEY"],
+            "warnings": ["uses subprocess (hooks.py:12)"],
+            "installable": True,
         }
 
     def test_holds_to_a_plan(self, client, admin, pipeline):
@@ -270,6 +299,28 @@ class TestInstallWhereItIsOn:
         assert (moved.status_code, moved.json["code"]) == (409, "conflict")
         assert same.status_code == 201
         assert len(pipeline.installed) == 1
+
+    def test_forgets_a_plan_after_an_hour(self, client, admin, pipeline, monkeypatch):
+        plan = client.post(f"{BASE}/plan", json={"repo_url": ADDRESS}, headers=admin.headers).json
+        expires_at = datetime.fromisoformat(plan["expires_at"])
+        assert expires_at - datetime.now(UTC) > timedelta(minutes=29)
+        body = {"repo_url": ADDRESS, "plan_id": plan["plan_id"]}
+        statuses = []
+
+        for now in (expires_at - timedelta(seconds=1), expires_at):
+            monkeypatch.setattr("tinybase.api.extensions.utcnow", lambda now=now: now)
+            statuses.append(client.post(BASE, json=body, headers=admin.headers).status_code)
+
+        assert statuses == [201, 409]
+
+    def test_shows_a_plan_that_cannot_be_carried_out(self, client, admin, pipeline):
+        pipeline.plan_now = replace(
+            PLAN, conflicts=("flask<2 (3.1.0)",), obstacle="audit does not fit."
+        )
+
+        plan = client.post(f"{BASE}/plan", json={"repo_url": ADDRESS}, headers=admin.headers).json
+
+        assert (plan["installable"], plan["conflicts"]) == (False, ["flask<2 (3.1.0)"])
 
 
 class TestHandlers:

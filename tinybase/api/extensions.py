@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
-from uuid import UUID, uuid5
-
-import orjson
+from uuid import UUID
 
 from tinybase.api import fields
 from tinybase.api.operation import Answer, Call, Operations, Who
 from tinybase.api.paging import PageAnswer, PageQuery, page
 from tinybase.api.schemas import Patch, Query, Schema
+from tinybase.db import utcnow
 from tinybase.errors import BadRequest, Conflict, Forbidden
 from tinybase.packages import addresses
-from tinybase.packages.plan import Plan
+from tinybase.packages.plan import Plan, document
 
 operations = Operations("extensions")
 
 STATUSES = ("enabled", "disabled", "failed", "incompatible", "missing", "quarantined")
 
-_PLANS = UUID("0190b6c2-7d3e-7000-9000-7469c3a16d01")
 _INSTALL_ERRORS = (
     *("invalid_source", "source_not_found", "install_disabled", "extension_exists"),
     *("dependency_conflict", "extension_load_failed", "install_in_progress"),
@@ -118,9 +114,16 @@ class PlannedPackageInfo(Schema):
 
 
 class ExtensionPlan(Schema):
-    """What an installation would do. ``packages`` is null where only its build can tell."""
+    """What an installation would do. ``packages`` is null where only its build can tell.
+
+    Hooks, functions, routes, environment variables and warnings are read from the source,
+    of which nothing is run.
+    """
 
     plan_id = fields.Id(required=True)
+    expires_at = fields.Time(
+        required=True, metadata={"description": "Until when an installation may name the plan."}
+    )
     name = fields.String(required=True)
     version = fields.String(required=True)
     description = fields.String(required=True)
@@ -131,6 +134,19 @@ class ExtensionPlan(Schema):
     layout = fields.String(required=True)
     runs_build_code = fields.Boolean(required=True)
     packages = fields.List(fields.Nested(PlannedPackageInfo), required=True, allow_none=True)
+    conflicts = fields.List(
+        fields.String(), required=True, metadata={"description": "Packages that do not fit."}
+    )
+    hooks = fields.List(fields.String(), required=True)
+    functions = fields.List(fields.String(), required=True)
+    routes = fields.List(fields.String(), required=True)
+    environment = fields.List(fields.String(), required=True)
+    warnings = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "What else the code does, and what could not be read of it."},
+    )
+    installable = fields.Boolean(required=True)
 
 
 @operations.get(
@@ -224,10 +240,9 @@ def create_extension(call: Call) -> object:
     errors=_INSTALL_ERRORS,
 )
 def plan_extension(call: Call) -> object:
-    """Return what an installation would do; nothing is changed."""
+    """Return what an installation would do, and what the code does; nothing is changed."""
     address, ref = _source(call)
-    plan = call.services.extensions.plan(address, ref=ref)
-    return {"plan_id": _plan_id(plan), **asdict(plan)}
+    return document(call.services.extensions.plan(address, ref=ref), utcnow())
 
 
 def _source(call: Call) -> tuple[str, str | None]:
@@ -254,13 +269,9 @@ def _source(call: Call) -> tuple[str, str | None]:
 
 def _expecting(plan_id: UUID | None) -> Callable[[Plan], None]:
     def confirm(plan: Plan) -> None:
-        if plan_id is not None and plan_id != _plan_id(plan):
-            raise Conflict("The source has changed since it was planned. Ask for a new plan.")
+        if plan_id is not None and not plan.is_meant_by(plan_id, utcnow()):
+            raise Conflict(
+                "The plan has expired, or the source has changed since. Ask for a new plan."
+            )
 
     return confirm
-
-
-def _plan_id(plan: Plan) -> UUID:
-    """Return an id that is the same for as long as the plan is."""
-    content: Any = asdict(plan)
-    return uuid5(_PLANS, orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode())

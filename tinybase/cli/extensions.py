@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tinybase.cli import context, operating
+from tinybase.cli import authoring, context, operating, plan
 from tinybase.cli.names import names_argument
 from tinybase.cli.output import (
     confirm,
-    details,
     emit_json,
     has_room,
     json_option,
@@ -23,15 +21,12 @@ from tinybase.cli.output import (
     table,
     yes_option,
 )
-from tinybase.errors import BadRequest
+from tinybase.cli.plan import ask, hint_at_folder, show
 
 if TYPE_CHECKING:
     from tinybase.host.metrics import Totals
     from tinybase.packages.extensions import Extensions
-    from tinybase.packages.plan import Plan
     from tinybase.packages.views import InstalledExtension
-
-_NOTICE = "Extensions execute arbitrary Python code. Only install extensions from trusted sources."
 
 
 @click.group("extensions")
@@ -68,12 +63,12 @@ def install(
       tinybase extensions install --editable ./my-extension
       tinybase extensions install "tinybase-extension>=1,<2" --yes
     """
-    with _service() as service, _hint_at_folder(address):
+    with _service() as service, hint_at_folder(address):
         if dry_run:
-            _show_dry_run(service.plan(address, ref=ref, editable=editable), as_json=as_json)
+            show(service.plan(address, ref=ref, editable=editable), as_json=as_json)
             return
         installed = service.install(
-            address, ref=ref, editable=editable, confirm=partial(_ask, yes=yes), progress=note
+            address, ref=ref, editable=editable, confirm=partial(ask, yes=yes), progress=note
         )
     if as_json:
         emit_json(installed)
@@ -154,7 +149,9 @@ def uninstall(*, names: tuple[str, ...], yes: bool, purge: bool, as_json: bool) 
         emit_json(removed)
 
 
+authoring.add_to(extensions)
 operating.add_to(extensions)
+plan.add_to(extensions)
 
 command = extensions
 
@@ -163,19 +160,6 @@ command = extensions
 def _service() -> Iterator[Extensions]:
     with context.services() as services:
         yield services.extensions
-
-
-@contextmanager
-def _hint_at_folder(address: str) -> Iterator[None]:
-    """Tell somebody who named a folder as git names a repository how to name it."""
-    try:
-        yield
-    except BadRequest as error:
-        if Path(address).exists() and not address.startswith((".", "/", "~")):
-            raise BadRequest(
-                f"{error.detail} For the local folder write ./{address}.", code=error.code
-            ) from error
-        raise
 
 
 def _row(item: InstalledExtension, total: Totals | None) -> dict[str, object]:
@@ -197,43 +181,6 @@ def _switch(names: tuple[str, ...], *, enabled: bool, as_json: bool) -> None:
             note(f"{'Enabled' if enabled else 'Disabled'} {switched[-1].name}.")
     if as_json:
         emit_json(switched)
-
-
-def _ask(plan: Plan, *, yes: bool) -> None:
-    """Show what is going to happen, and let somebody agree to it."""
-    facts = _plan_facts(plan)
-    width = max(map(len, facts))
-    for label, value in facts.items():
-        note(f"  {label:<{width}}  {value}")
-    note(f"\n{_NOTICE}")
-    confirm(f"Install {plan.name or plan.address}?", yes=yes)
-
-
-def _show_dry_run(plan: Plan, *, as_json: bool) -> None:
-    if as_json:
-        emit_json(plan)
-        return
-    details(_plan_facts(plan))
-    note("Nothing was changed.")
-
-
-def _plan_facts(plan: Plan) -> dict[str, str]:
-    unknown = "known once it is built"
-    packages = ", ".join(f"{item.name} {item.version}" for item in plan.packages or ())
-    folder = f"#subdirectory={plan.subdirectory}" if plan.subdirectory else ""
-    facts = {
-        "name": plan.name or unknown,
-        "version": plan.version or unknown,
-        "description": plan.description,
-        "author": plan.author or "not given",
-        "license": plan.license or "not given",
-        "from": f"{plan.address}{folder}{' (editable)' if plan.editable else ''}",
-        "ref": plan.ref or "",
-        "commit": plan.commit or "",
-        "adds": unknown if plan.packages is None else packages or "nothing else",
-        "build": "runs code of its own" if plan.runs_build_code else "runs no foreign code",
-    }
-    return {label: value for label, value in facts.items() if value}
 
 
 def _said_of(installed: InstalledExtension) -> str:

@@ -2,61 +2,48 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 from packaging.utils import canonicalize_name
-from sqlalchemy import Connection, delete, insert, select, update
-from uuid_utils.compat import uuid7
+from sqlalchemy import select
 
 from tinybase.config import Config
-from tinybase.db import Database, utcnow
+from tinybase.db import Database
 from tinybase.db.models import Extension
-from tinybase.errors import Conflict, NotFound, TinyBaseError
+from tinybase.errors import Conflict, NotFound
 from tinybase.host import ExtensionState, Host
-from tinybase.host.desired import Wish, bump
+from tinybase.host.desired import Wish
 from tinybase.host.discovery import Candidate, current_generation, find_candidates
 from tinybase.host.metrics import Metrics, Totals
 from tinybase.packages import addresses
 from tinybase.packages.closure import applies
-from tinybase.packages.generations import Generations
-from tinybase.packages.lock import FILE_NAME, Lock
+from tinybase.packages.history import History
+from tinybase.packages.lock import Lock
 from tinybase.packages.observation import Observation
+from tinybase.packages.pipeline import Pipeline, Progress, does_not_load, silent
 from tinybase.packages.plan import Plan
-from tinybase.packages.store import WheelStore
-from tinybase.packages.verify import Verifier, remedy
 from tinybase.packages.views import ExtensionDetails, InstalledExtension, Row, view
 from tinybase.packages.wheels import read_wheel
-from tinybase.packages.workshop import Workshop
 
 _table = Extension.__table__
 
 Confirm = Callable[[Plan], object]
-Progress = Callable[[str], object]
-
-
-def _agree(_: object) -> None:
-    """Do not ask, and do not tell."""
 
 
 class Extensions:
     """The extensions of one instance.
 
-    Every change is one pipeline: a complete new set is built beside the one in force,
-    tried out in a process of its own, and put in force by one atomic step.
+    Every change goes through one pipeline; ``history`` has the ways back.
     """
 
     def __init__(self, config: Config, database: Database, host: Host) -> None:
         self._config = config
         self._database = database
         self._host = host
-        self._generations = Generations(config.instance)
-        self._store = WheelStore(self._generations.folder / "wheels")
-        self._verifier = Verifier(config)
+        self._pipeline = Pipeline(config, database, host)
+        self.history = History(self._pipeline)
         self._metrics = Metrics(database)
 
     # --- what is there ---------------------------------------------------------------
@@ -67,10 +54,11 @@ class Extensions:
         Where this process has not loaded them, they are tried out in another one; nothing
         of theirs is imported here.
         """
-        self._recover_if_idle()
-        states, rows, lock = self._states(), self._rows(), self._lock()
+        self._pipeline.recover_if_idle()
+        states, rows, lock = self._states(), self._rows(), self._pipeline.lock()
         return [
-            view(state, rows.get(state.name), lock, self._generations.number()) for state in states
+            view(state, rows.get(state.name), lock, self._pipeline.generations.number())
+            for state in states
         ]
 
     def get(self, name: str) -> InstalledExtension:
@@ -90,7 +78,7 @@ class Extensions:
         Whether or not this process has loaded the extensions, they are tried out in
         another one.
         """
-        self._recover_if_idle()
+        self._pipeline.recover_if_idle()
         wishes = self._host.desired.read()
         observed = self._observe(wishes)
         states = {
@@ -120,7 +108,7 @@ class Extensions:
             extension=self._view(state),
             packages={
                 key: wheel.version
-                for key, wheel in self._lock().packages.items()
+                for key, wheel in self._pipeline.lock().packages.items()
                 if state.name in wheel.required_by
             },
             handlers=handlers,
@@ -135,15 +123,19 @@ class Extensions:
 
     def names(self) -> Sequence[str]:
         """Return the names of what was installed here; cheap, for completion."""
-        return sorted(self._lock().extensions)
+        return sorted(self._pipeline.lock().extensions)
 
     # --- changing it -----------------------------------------------------------------
 
     def plan(self, address: str, *, ref: str | None = None, editable: bool = False) -> Plan:
-        """Return what :meth:`install` would do; nothing is changed, no foreign code runs."""
+        """Return what :meth:`install` would do; nothing is changed, no foreign code runs.
+
+        Packages that do not fit together are part of the plan; every other fault is raised
+        as there.
+        """
         source = addresses.parse(address, ref=ref, editable=editable)
-        with self._workshop(self._lock()) as workshop:
-            return workshop.plan(workshop.obtain(source))
+        with self._pipeline.workshop() as workshop:
+            return workshop.survey(source)
 
     def install(
         self,
@@ -151,8 +143,8 @@ class Extensions:
         *,
         ref: str | None = None,
         editable: bool = False,
-        confirm: Confirm = _agree,
-        progress: Progress = _agree,
+        confirm: Confirm = silent,
+        progress: Progress = silent,
     ) -> InstalledExtension:
         """Install an extension; when this raises, everything is as it was before.
 
@@ -166,19 +158,19 @@ class Extensions:
         :raises Unavailable: ``source_unavailable``.
         """
         source = addresses.parse(address, ref=ref, editable=editable)
-        with self._alone(f"extensions install {source}"), self._workshop(self._lock()) as workshop:
+        purpose = f"extensions install {source}"
+        with self._pipeline.alone(purpose), self._pipeline.workshop() as workshop:
             progress(f"Fetching {source}")
             candidate = workshop.obtain(source)
             progress("Finding what it needs")
             plan = workshop.plan(candidate)
             confirm(plan)
             progress("Getting the packages")
-            before = self._lock()
+            before = self._pipeline.lock()
             lock = workshop.complete(candidate)
             (name,) = lock.extensions.keys() - before.extensions.keys()
             progress("Trying it out")
-            tried = self._put_in_force(lock, workshop, added=name)
-        self._host.refresh()
+            tried = self._pipeline.put_in_force(lock, workshop, purpose=purpose, insist=[name])
         return self._installed(name, tried)
 
     def uninstall(self, name: str, *, purge: bool = False) -> None:  # noqa: ARG002 - see below
@@ -191,15 +183,15 @@ class Extensions:
             extension needs it; ``install_in_progress``.
         """
         canonical = canonicalize_name(name)
-        with self._alone(f"extensions uninstall {canonical}"):
-            lock = self._lock()
+        purpose = f"extensions uninstall {canonical}"
+        with self._pipeline.alone(purpose):
+            lock = self._pipeline.lock()
             if canonical not in lock.extensions:
                 self._forget_missing(name)
                 return
             self._refuse_if_needed(canonical, lock)
-            with self._workshop(lock) as workshop:
-                self._put_in_force(lock.without(canonical), workshop, removed=canonical)
-        self._host.refresh()
+            with self._pipeline.workshop(lock) as workshop:
+                self._pipeline.put_in_force(lock.without(canonical), workshop, purpose=purpose)
 
     def set_enabled(self, name: str, enabled: bool) -> InstalledExtension:  # noqa: FBT001
         """Switch an extension on or off, here and in every running worker.
@@ -218,7 +210,7 @@ class Extensions:
         wishes = self._host.desired.read() | {canonical: Wish()}
         state = self._probe(wishes, everything=True)[canonical]
         if state.status != "enabled":
-            raise _does_not_load(
+            raise does_not_load(
                 f"Extension '{canonical}' cannot be enabled: {state.reason}", state.reason or ""
             )
         self._host.desired.set_enabled(canonical, is_enabled=True)
@@ -229,130 +221,9 @@ class Extensions:
 
         :raises Conflict: ``install_in_progress``, when it did not die but is busy.
         """
-        if self._generations.unfinished() is not None:
-            with self._alone("recovery"):
-                pass
+        self._pipeline.recover()
 
     # --- how -------------------------------------------------------------------------
-
-    def _lock(self) -> Lock:
-        """Return what is installed; the copy in the generation is the truth about it."""
-        current = self._generations.current()
-        return Lock.read(current / FILE_NAME) if current else Lock()
-
-    @contextmanager
-    def _alone(self, purpose: str) -> Iterator[None]:
-        """Keep others out while the block changes the set, and clean up after the dead."""
-        with self._generations.locked(purpose):
-            self._finish_or_discard()
-            try:
-                yield
-            finally:
-                self._prune_store()
-
-    @contextmanager
-    def _workshop(self, lock: Lock) -> Iterator[Workshop]:
-        with tempfile.TemporaryDirectory(prefix="tinybase-") as folder:
-            yield Workshop(Path(folder), self._config, lock, self._store)
-
-    def _put_in_force(
-        self,
-        lock: Lock,
-        workshop: Workshop,
-        *,
-        added: str | None = None,
-        removed: str | None = None,
-    ) -> dict[str, ExtensionState]:
-        """Build the set that a lock describes, try it out and switch to it.
-
-        Return how the extensions fared when they were tried.
-
-        The switch happens inside the transaction that notes it: if the database cannot be
-        written, nothing is switched; if this process dies in between, ``pending`` says
-        what is left to do.
-        """
-        wheels = lock.wheels()
-        tried: dict[str, ExtensionState] = {}
-        with self._generations.building({"added": added, "removed": removed}) as folder:
-            if wheels:
-                workshop.pip.install(
-                    {name: (wheel.version, wheel.sha256) for name, wheel in wheels.items()},
-                    links=workshop.links(wheels.values()),
-                    target=folder,
-                )
-            lock.write(folder / FILE_NAME)
-            if added is not None:
-                tried = self._verify(folder, lock, added)
-            with self._database.write() as work:
-                _record(work.connection, added, removed)
-                self._generations.switch(folder)
-        self._tidy(lock)
-        return tried
-
-    def _tidy(self, lock: Lock) -> None:
-        """Do what comes after the switch and may as well be done later."""
-        lock.write(self._config.instance / FILE_NAME)
-        self._generations.finish()
-
-    def _prune_store(self) -> None:
-        kept = [Lock.read(folder / FILE_NAME) for folder in self._generations.kept()]
-        self._store.keep_only(wheel for item in kept for wheel in item.wheels().values())
-
-    def _finish_or_discard(self) -> None:
-        """Complete the change that a dead process had made, or remove what it had begun."""
-        unfinished = self._generations.unfinished()
-        if unfinished is None:
-            return
-        folder, note = unfinished
-        if self._generations.current() != folder.resolve():
-            self._generations.discard(folder)
-            return
-        with self._database.write() as work:
-            _record(work.connection, note.get("added"), note.get("removed"))
-        self._tidy(self._lock())
-
-    def _recover_if_idle(self) -> None:
-        try:
-            self.recover()
-        except (Conflict, OSError):
-            # Somebody is at it, or this process may only read: then what is in force holds.
-            return
-
-    def _verify(self, generation: Path, lock: Lock, name: str) -> dict[str, ExtensionState]:
-        """Refuse a set in which the new extension, or one that worked before, does not load.
-
-        The new one is tried even if it is switched off.
-
-        :raises Conflict: ``extension_load_failed``.
-        """
-        wishes = self._host.desired.read()
-        expected = len(lock.extensions)
-        others = {key: wish for key, wish in wishes.items() if key != name}
-        after = self._verifier.probe(generation, others, expected=expected, everything=True)
-        state = after.get(name)
-        if state is None or state.status != "enabled":
-            reason = state.reason if state else "it is not found after it was installed"
-            told = remedy(
-                reason or "", state.package if state else "", lock.extensions[name].layout
-            )
-            raise _does_not_load(f"{name} does not load: {told}.", told)
-        broken = [
-            item
-            for key, item in after.items()
-            if key in lock.extensions and item.status == "failed"
-        ]
-        if broken:
-            before = self._verifier.probe(
-                self._generations.current(), others, expected=expected, everything=True
-            )
-            for item in broken:
-                if before[item.name].status == "enabled":
-                    raise _does_not_load(
-                        f"{item.name} does not load together with {name}: {item.reason}. "
-                        "Uninstall one of the two.",
-                        item.reason or "",
-                    )
-        return after
 
     def _installed(self, name: str, tried: dict[str, ExtensionState]) -> InstalledExtension:
         """Return what was installed, switched off if it was wished so beforehand."""
@@ -367,7 +238,7 @@ class Extensions:
         :raises NotFound: if it is neither installed nor wished for.
         """
         canonical = canonicalize_name(name)
-        if canonical not in {*self._lock().extensions, *self._rows(), *self._by_pip()}:
+        if canonical not in {*self._pipeline.lock().extensions, *self._rows(), *self._by_pip()}:
             raise _not_found(name)
         return canonical
 
@@ -376,13 +247,13 @@ class Extensions:
         return {item.name: item for item in find_candidates(None)}
 
     def _switched_off(self, name: str) -> ExtensionState:
-        known = self._lock().extensions.get(name) or self._by_pip().get(name)
+        known = self._pipeline.lock().extensions.get(name) or self._by_pip().get(name)
         return ExtensionState(
             name=name,
             version=known.version if known else "",
             status="disabled",
             reason=f"switched off; tinybase extensions enable {name}",
-            managed=name in self._lock().extensions,
+            managed=name in self._pipeline.lock().extensions,
             description=known.description if known else "",
             author=known.author if known else "",
             license=known.license if known else "",
@@ -390,7 +261,7 @@ class Extensions:
 
     def _view(self, state: ExtensionState) -> InstalledExtension:
         row = self._rows().get(state.name)
-        return view(state, row, self._lock(), self._generations.number())
+        return view(state, row, self._pipeline.lock(), self._pipeline.generations.number())
 
     def _states(self) -> Sequence[ExtensionState]:
         if self._host.is_loaded:
@@ -403,10 +274,10 @@ class Extensions:
         return dict(self._observe(wishes, everything=everything).states)
 
     def _observe(self, wishes: dict[str, Wish], *, everything: bool = False) -> Observation:
-        return self._verifier.observe(
+        return self._pipeline.verifier.observe(
             current_generation(self._config.instance),
             wishes,
-            expected=len(self._lock().extensions),
+            expected=len(self._pipeline.lock().extensions),
             everything=everything,
         )
 
@@ -428,7 +299,7 @@ class Extensions:
 
     def _refuse_if_needed(self, name: str, lock: Lock) -> None:
         for other, item in lock.extensions.items():
-            requirements = read_wheel(self._store.path(item.wheel)).requirements
+            requirements = read_wheel(self._pipeline.store.path(item.wheel)).requirements
             if other != name and any(
                 canonicalize_name(requirement.name) == name and applies(requirement)
                 for requirement in requirements
@@ -436,40 +307,11 @@ class Extensions:
                 raise Conflict(f"{other} needs {name}. Uninstall {other} first.")
 
 
-def _record(connection: Connection, added: str | None, removed: str | None) -> None:
-    """Note in the database that an extension came or went, and tell all workers."""
-    now = utcnow()
-    if removed is not None:
-        connection.execute(delete(_table).where(_table.c.name == removed))
-    if added is not None:
-        changed = connection.execute(
-            update(_table)
-            .where(_table.c.name == added)
-            .values(status="enabled", status_reason=None, updated_at=now)
-        )
-        if not changed.rowcount:
-            connection.execute(
-                insert(_table).values(
-                    id=uuid7(),
-                    name=added,
-                    is_enabled=True,
-                    status="enabled",
-                    created_at=now,
-                    updated_at=now,
-                )
-            )
-    bump(connection)
-
-
 def _with_last_seen(state: ExtensionState, wish: Wish | None) -> ExtensionState:
     """Add what a worker noticed after loading, such as a failed ``on_startup``."""
     if state.status != "enabled" or wish is None or wish.status != "enabled":
         return state
     return replace(state, reason=wish.status_reason)
-
-
-def _does_not_load(detail: str, reason: str) -> TinyBaseError:
-    return Conflict(detail, code="extension_load_failed", status_reason=reason)
 
 
 def _not_found(name: str) -> NotFound:

@@ -15,12 +15,18 @@ from tinybase._version import __version__
 from tinybase.config import Config
 from tinybase.db import format_time, utcnow
 from tinybase.errors import Conflict
-from tinybase.packages import candidates
+from tinybase.packages import candidates, manifest
 from tinybase.packages.addresses import IndexSource, Source
-from tinybase.packages.candidates import Candidate
+from tinybase.packages.candidates import Candidate, Known
 from tinybase.packages.checks import check_fits_host, check_is_new, check_wheel
 from tinybase.packages.closure import applies, needed_by
 from tinybase.packages.environment import HostPackages
+from tinybase.packages.inspection import (
+    Inspection,
+    inspect_flat,
+    inspect_project,
+    inspect_wheel,
+)
 from tinybase.packages.lock import Lock, LockedExtension, LockedWheel
 from tinybase.packages.pip import Pip, Resolved
 from tinybase.packages.plan import Plan, PlannedPackage
@@ -54,38 +60,38 @@ class Workshop:
 
     def obtain(self, source: Source) -> Candidate:
         """Bring an extension here and check what can be checked without running it."""
-        folder = self._new_folder("candidate")
-        candidate = candidates.obtain(
-            source, folder, protocols=self._config.extensions.git_protocols
-        )
+        candidate = self._bring(source)
         self._check(candidate)
         return candidate
 
     def plan(self, candidate: Candidate) -> Plan:
-        """Find out what installing it would add; no foreign code runs."""
+        """Find out what installing it would add, and read its source; no foreign code runs."""
         added = self._foresee(candidate)
-        known, source = candidate.known, candidate.source
+        wheel, source = candidate.wheel, candidate.source
         if added and isinstance(source, IndexSource):
             own = next(item for item in added if item.name == source.name)
-            known = replace(
-                known, version=own.version, description=own.description, author=own.author
-            )
-        return Plan(
-            name=known.name,
-            version=known.version,
-            description=known.description,
-            author=known.author,
-            license=known.license,
-            source=source.kind,
-            address=source.address,
-            subdirectory=source.subdirectory,
-            ref=candidate.ref,
-            commit=candidate.commit,
-            layout=candidate.layout,
-            editable=candidate.is_editable,
+            wheel = self._download(own)
+            candidate = replace(candidate, known=_of_index(candidate.known, own))
+        return replace(
+            _plan(candidate, inspection=_inspect(candidate, wheel)),
             runs_build_code=candidate.runs_build_code or added is None,
-            packages=_planned(added, known.name, self._lock),
+            packages=_planned(added, candidate.known.name, self._lock),
         )
+
+    def survey(self, source: Source) -> Plan:
+        """Plan what may turn out not to fit, which is then part of the plan."""
+        candidate = self._bring(source)
+        try:
+            self._check(candidate)
+            return self.plan(candidate)
+        except Conflict as error:
+            if error.code != "dependency_conflict":
+                raise
+            return replace(
+                _plan(candidate, inspection=_inspect(candidate, candidate.wheel)),
+                conflicts=tuple(error.members.get("conflicts", ())),
+                obstacle=error.detail,
+            )
 
     def complete(self, candidate: Candidate) -> Lock:
         """Get everything that the extension needs and return the lock with it.
@@ -110,6 +116,19 @@ class Workshop:
         for wheel in wheels:
             self._store.link(wheel, folder)
         return folder
+
+    def _bring(self, source: Source) -> Candidate:
+        folder = self._new_folder("candidate")
+        return candidates.obtain(source, folder, protocols=self._config.extensions.git_protocols)
+
+    def _download(self, package: Resolved) -> Path:
+        """Get the wheel of a package, and keep it for the installation."""
+        links = self._foreseen.links if self._foreseen else self._new_folder("download")
+        wheels = {facts.name: path for path, facts in _wheels_in(links)}
+        if package.name not in wheels:
+            self.pip.wheels([package], links)
+            wheels = {facts.name: path for path, facts in _wheels_in(links)}
+        return wheels[package.name]
 
     def _new_folder(self, name: str) -> Path:
         taken = sum(path.name.startswith(name) for path in self._folder.iterdir())
@@ -227,6 +246,41 @@ class Workshop:
             tinybase=__version__,
             python=platform.python_version(),
         )
+
+
+def _inspect(candidate: Candidate, wheel: Path | None) -> Inspection | None:
+    """Read the source of an extension, unless only a build would bring it."""
+    root = candidate.root
+    if root is not None and candidate.layout == candidates.FLAT:
+        return inspect_flat(root, manifest.read(root).package)
+    if root is not None:
+        return inspect_project(root)
+    return inspect_wheel(wheel) if wheel else None
+
+
+def _plan(candidate: Candidate, *, inspection: Inspection | None) -> Plan:
+    known, source = candidate.known, candidate.source
+    return Plan(
+        name=known.name,
+        version=known.version,
+        description=known.description,
+        author=known.author,
+        license=known.license,
+        source=source.kind,
+        address=source.address,
+        subdirectory=source.subdirectory,
+        ref=candidate.ref,
+        commit=candidate.commit,
+        layout=candidate.layout,
+        editable=candidate.is_editable,
+        runs_build_code=candidate.runs_build_code,
+        packages=(),
+        inspection=inspection,
+    )
+
+
+def _of_index(known: Known, own: Resolved) -> Known:
+    return replace(known, version=own.version, description=own.description, author=own.author)
 
 
 def _root(candidate: Candidate, links: Path) -> Path | str | None:

@@ -36,7 +36,7 @@ MEANING: Final[Mapping[Power, str]] = {
     Power.ENVIRONMENT: "reads any environment variable",
     Power.PATCHES: "changes what is not its own",
     Power.INTERNALS: "reaches into Python and the process",
-    Power.LIFE: "starts threads, handles signals, ends the process",
+    Power.LIFE: "starts threads, handles signals or ends the process",
 }
 
 NATIVE_CODE: Final = "native code"
@@ -44,7 +44,20 @@ BYTECODE: Final = "bytecode"
 
 
 @dataclass(frozen=True, slots=True)
-class Implementation:
+class Finding:
+    """Something in the source; ``line`` is 0 where it is the file as a whole."""
+
+    file: str
+    line: int
+
+    @property
+    def place(self) -> str:
+        """Return where it is, as editors understand it."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation(Finding):
     """A hook that is implemented.
 
     ``decorator`` is ``hookimpl`` for a raw one; ``handler`` is empty where it cannot be seen.
@@ -54,50 +67,40 @@ class Implementation:
     decorator: str
     handler: str
     filters: Filters
-    file: str
-    line: int
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Finding):
     """A server function; ``None`` for what is computed when the module is imported."""
 
     name: str | None
     auth: str | None
-    file: str
-    line: int
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Route(Finding):
     """An address, as a blueprint declares it."""
 
     rule: str
     methods: tuple[str, ...]
-    file: str
-    line: int
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class Command(Finding):
     """A command for the command line."""
 
     name: str
-    file: str
-    line: int
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Finding):
     """An environment variable that is read."""
 
     name: str
-    file: str
-    line: int
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class Use(Finding):
     """A power that is used; ``what`` is the module or function that gives it.
 
     ``line`` is 0 for a file that is the power as a whole, such as a compiled module.
@@ -105,27 +108,13 @@ class Use:
 
     power: Power
     what: str
-    file: str
-    line: int
-
-    @property
-    def place(self) -> str:
-        """Return where it is, as editors understand it."""
-        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(Finding):
     """A file that could not be read, so nothing is known of it; ``line`` 0 is unknown."""
 
     reason: str
-    file: str
-    line: int
-
-    @property
-    def place(self) -> str:
-        """Return where it is, as editors understand it."""
-        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +141,7 @@ class Inspection:
             yield f"cannot be read: {item.reason} ({item.place})"
         for offer in self.functions:
             if offer.name is None:
-                yield f"registers a function under a computed name ({offer.file}:{offer.line})"
+                yield f"registers a function under a computed name ({offer.place})"
 
 
 def shortened(items: Sequence[str], most: int = 8) -> str:

@@ -114,7 +114,7 @@ class Offers:
             if decorator := _hook_decorator(meaning):
                 yield self._hook(decorator, "", None, node, scope)
             elif meaning in _REGISTER:
-                yield Offer(None, None, self._file, node.lineno)
+                yield Offer(self._file, node.lineno, None, None)
 
     def _hook(
         self,
@@ -145,7 +145,7 @@ class Offers:
     ) -> Iterator[Implementation]:
         hook = self._module.text(_keyword(call, "specname"), scope) or name.rpartition(".")[2]
         if hook.startswith("tinybase_"):
-            yield Implementation(hook, "hookimpl", handler, (), self._file, node.lineno)
+            yield Implementation(self._file, node.lineno, hook, "hookimpl", handler, ())
 
     def _function(self, call: ast.Call, scope: Scope) -> Offer:
         name = call.args[0] if call.args else _keyword(call, "name")
@@ -171,7 +171,7 @@ class Offers:
         rule = self._module.text(call.args[0] if call.args else _keyword(call, "rule"), scope)
         if rule is not None and rule.startswith("/"):
             prefix = self._prefix(target.value, scope)
-            yield Route(f"{prefix}{rule}", methods, self._file, call.lineno)
+            yield Route(self._file, call.lineno, f"{prefix}{rule}", methods)
 
     def _methods(self, call: ast.Call, scope: Scope) -> tuple[str, ...]:
         methods = _keyword(call, "methods")
@@ -189,7 +189,7 @@ class Offers:
     ) -> Command:
         given = _keyword(call, "name") or (call.args[0] if call and call.args else None)
         return Command(
-            self._module.text(given, scope) or _command_name(function), self._file, node.lineno
+            self._file, node.lineno, self._module.text(given, scope) or _command_name(function)
         )
 
 

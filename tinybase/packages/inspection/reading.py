@@ -116,7 +116,7 @@ def _findings(files: Iterable[_File], own: frozenset[str]) -> Iterator[_Finding]
     for number, file in enumerate(files):
         total += len(file.content or b"")
         if number >= MAX_FILES or total > MAX_TOTAL:
-            yield Unread("there is too much code; it and what follows was left out", file.name, 0)
+            yield Unread(file.name, 0, "there is too much code; it and what follows was left out")
             return
         yield from _in_file(file, own)
 
@@ -124,18 +124,18 @@ def _findings(files: Iterable[_File], own: frozenset[str]) -> Iterator[_Finding]
 def _in_file(file: _File, own: frozenset[str]) -> Iterator[_Finding]:
     kind = _kind(file.name)
     if file.content is None:
-        yield Unread("it cannot be unpacked", file.name, 0)
+        yield Unread(file.name, 0, "it cannot be unpacked")
     elif kind in _NATIVE:
-        yield Use(Power.NATIVE, NATIVE_CODE, file.name, 0)
+        yield Use(file.name, 0, Power.NATIVE, NATIVE_CODE)
     elif kind in _BYTECODE:
         # Python may run it instead of the source beside it.
-        yield Use(Power.NATIVE, BYTECODE, file.name, 0)
+        yield Use(file.name, 0, Power.NATIVE, BYTECODE)
     elif kind == _PATH_FILE:
         for line, text in enumerate(file.content.splitlines(), start=1):
             if text.startswith((b"import ", b"import\t")):
-                yield Use(Power.CODE, "code in a path file", file.name, line)
+                yield Use(file.name, line, Power.CODE, "code in a path file")
     elif len(file.content) > MAX_FILE:
-        yield Unread(f"it is larger than {MAX_FILE // 1024} KiB", file.name, 0)
+        yield Unread(file.name, 0, f"it is larger than {MAX_FILE // 1024} KiB")
     else:
         yield from _in_source(file.name, file.content, own)
 
@@ -150,11 +150,11 @@ def _in_source(name: str, source: bytes, own: frozenset[str]) -> Iterator[_Findi
             *Uses(module, name, own).find(),
         ]
     except SyntaxError as error:
-        yield Unread(_plain(error.msg), name, error.lineno or 0)
+        yield Unread(name, error.lineno or 0, _plain(error.msg))
     except (RecursionError, MemoryError):
-        yield Unread("it is nested too deeply", name, 0)
+        yield Unread(name, 0, "it is nested too deeply")
     except ValueError as error:
-        yield Unread(_plain(str(error)), name, 0)
+        yield Unread(name, 0, _plain(str(error)))
 
 
 def _plain(text: str) -> str:

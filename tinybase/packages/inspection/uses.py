@@ -61,7 +61,7 @@ class Uses:
                 case (power, what) if what not in used:
                     found.add((power, what, item.line))
         for power, what, line in found:
-            yield Use(power, what, self._file, line)
+            yield Use(self._file, line, power, what)
 
     def _in_node(self, node: ast.AST, scope: Scope) -> Iterator[tuple[_Found, int]]:
         match node:

@@ -61,12 +61,12 @@ class Variables:
 
     def _read(self, key: ast.expr | None, node: ast.expr, scope: Scope) -> Variable | Use:
         if isinstance(key, ast.Constant) and isinstance(key.value, bytes):
-            return Variable(key.value.decode("utf-8", "replace"), self._file, node.lineno)
+            return Variable(self._file, node.lineno, key.value.decode("utf-8", "replace"))
         name = self._module.text(key, scope)
-        return Variable(name, self._file, node.lineno) if name is not None else self._any(node)
+        return Variable(self._file, node.lineno, name) if name is not None else self._any(node)
 
     def _any(self, node: ast.expr) -> Use:
-        return Use(Power.ENVIRONMENT, "os.environ", self._file, node.lineno)
+        return Use(self._file, node.lineno, Power.ENVIRONMENT, "os.environ")
 
 
 def _key(node: ast.Call) -> ast.expr | None:
