@@ -9,8 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
-PAGES = sorted(DOCS.rglob("*.md"))
-IDS = [str(page.relative_to(DOCS)) for page in PAGES]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 _BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>[^$\n][^\n]*?) -->\n)?"

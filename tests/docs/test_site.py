@@ -45,3 +45,10 @@ def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
 def test_nothing_but_pages_is_published(site: Path) -> None:
     assert not list(site.rglob("*.py"))
     assert not list(site.rglob("*.md"))
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_the_links_of_a_page_outside_of_the_site_lead_to_files(page: str) -> None:
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text("utf-8"))
+    local = [link for link in links if not link.startswith("https://")]
+    assert [link for link in local if not (ROOT / link).exists()] == []

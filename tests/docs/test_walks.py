@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pages import DOCS, blocks
+from pages import DOCS, ROOT, blocks
 from serving import tinybase
 from walk import Walk
 
@@ -30,3 +30,12 @@ def test_a_guide_can_be_followed_in_the_folder_of_an_instance(page: str, tmp_pat
     assert tinybase("init", tmp_path, *arguments).returncode == 0
     with Walk(tmp_path, instance=tmp_path) as walk:
         walk.follow(blocks(DOCS / "how-to" / page))
+
+
+def test_the_readme_can_be_followed_in_a_clone(tmp_path: Path) -> None:
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/activate").touch()
+    (tmp_path / "plugins").symlink_to(ROOT / "plugins")
+    assert tinybase("init", tmp_path / "instance", "--no-admin").returncode == 0
+    with Walk(tmp_path, instance=tmp_path / "instance") as walk:
+        walk.follow(blocks(ROOT / "README.md"))

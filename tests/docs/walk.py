@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,9 @@ from pages import Block
 from serving import Server, clean_environment
 
 _PRINTED = "http://127.0.0.1:8000"
+_FOLLOWED_SECONDS = 1.5
+"""After this time a running server has taken over a change of the extensions."""
+
 _END = "the-end-of-a-block"
 _PRELUDE = """
 trap failed=1 ERR
@@ -78,10 +82,13 @@ class Walk:
                     assert line in printed + self._said(), f"{where}: {printed}\n{self._said()}"
 
     def run(self, commands: str) -> tuple[str, bool]:
-        """Return what commands print, and whether each of them succeeded."""
+        """Return what commands print, and whether each of them succeeded.
+
+        Whatever they ask is answered with yes.
+        """
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
-        self._shell.stdin.write(f"failed=0\n{commands}\necho\necho {_END} $failed\n")
+        self._shell.stdin.write(f"failed=0\n{{\n{commands}\n}} <<< y\necho\necho {_END} $failed\n")
         self._shell.stdin.flush()
         lines = []
         for line in self._shell.stdout:
@@ -97,6 +104,8 @@ class Walk:
         if _PRINTED in commands:
             commands = commands.replace(_PRINTED, self._serve().url)
         printed, succeeded = self.run(commands)
+        if self._server is not None and "tinybase extensions" in commands:
+            time.sleep(_FOLLOWED_SECONDS)
         assert succeeded or may_fail, f"{where}: {commands}\n{printed}\n{self._said()}"
         return printed
 
