@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinybase.cli import authoring, context, operating, plan
+from tinybase.cli import authoring, context, lifecycle, operating, plan
 from tinybase.cli.names import names_argument
 from tinybase.cli.output import (
     confirm,
@@ -151,6 +151,7 @@ def uninstall(*, names: tuple[str, ...], yes: bool, purge: bool, as_json: bool) 
 
 authoring.add_to(extensions)
 operating.add_to(extensions)
+lifecycle.add_to(extensions)
 plan.add_to(extensions)
 
 command = extensions

@@ -96,6 +96,18 @@ class Generations:
                 self.discard(folder)
             raise
 
+    @contextmanager
+    def returning(self, folder: Path, note: Mapping[str, Any]) -> Iterator[None]:
+        """Note that a set that was kept is about to be put in force again."""
+        document = {"generation": folder.name, "returns": True, **note}
+        write_durably(self._pending, json.dumps(document))
+        try:
+            yield
+        except BaseException:
+            if self.current() != folder.resolve():
+                self._pending.unlink(missing_ok=True)
+            raise
+
     def switch(self, folder: Path) -> None:
         """Put a set in force, all of it or nothing, also when the power fails."""
         _sync_tree(folder)
@@ -116,17 +128,22 @@ class Generations:
             note = {"generation": "000"}
         return self._sets / note.pop("generation"), note
 
-    def finish(self) -> None:
-        """Forget that a set was being built, and remove those that are too old."""
+    def finish(self, *, keep: int | None = None) -> None:
+        """Forget that a set was being built, and remove those that are too old.
+
+        :param keep: the number of a set that has to stay whatever its age.
+        """
         self._pending.unlink(missing_ok=True)
         current = self.current()
         older = [path for path in self.kept() if path.resolve() != current]
+        older.sort(key=lambda path: (int(path.name) == keep, int(path.name)))
         for path in older[: max(0, len(older) - (KEEP - 1))]:
             shutil.rmtree(path, ignore_errors=True)
 
-    def discard(self, folder: Path) -> None:
-        """Remove a set that was not finished."""
-        shutil.rmtree(folder, ignore_errors=True)
+    def discard(self, folder: Path, note: Mapping[str, Any] | None = None) -> None:
+        """Remove a set that was not finished, unless it was there before."""
+        if not (note or {}).get("returns"):
+            shutil.rmtree(folder, ignore_errors=True)
         self._pending.unlink(missing_ok=True)
 
 

@@ -1,0 +1,255 @@
+"""Putting another set of extensions in force: the one way in which anything is changed.
+
+A complete new set is built beside the one in force, tried out in a process of its own, and
+put in force by one atomic step.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, delete, insert, update
+from uuid_utils.compat import uuid7
+
+from tinybase.config import Config
+from tinybase.db import Database, format_time, utcnow
+from tinybase.db.models import Extension
+from tinybase.errors import Conflict, TinyBaseError
+from tinybase.host import ExtensionState, Host
+from tinybase.host.desired import bump
+from tinybase.packages.changes import Change, difference
+from tinybase.packages.generations import Generations
+from tinybase.packages.journal import Entry
+from tinybase.packages.lock import FILE_NAME, Lock
+from tinybase.packages.store import WheelStore
+from tinybase.packages.verify import Verifier, remedy
+from tinybase.packages.workshop import Workshop
+
+_table = Extension.__table__
+
+Tried = dict[str, ExtensionState]
+"""How extensions fared when they were tried out, by name."""
+
+Progress = Callable[[str], object]
+
+
+def silent(_: object) -> None:
+    """Do not ask, and do not tell."""
+
+
+class Pipeline:
+    """Changes what is installed in one instance, all of a change or nothing."""
+
+    def __init__(self, config: Config, database: Database, host: Host) -> None:
+        self._config = config
+        self._database = database
+        self._host = host
+        self.generations = Generations(config.instance)
+        self.store = WheelStore(self.generations.folder / "wheels")
+        self.verifier = Verifier(config)
+
+    def lock(self) -> Lock:
+        """Return what is installed; the copy in the generation is the truth about it."""
+        current = self.generations.current()
+        return Lock.read(current / FILE_NAME) if current else Lock()
+
+    @contextmanager
+    def alone(self, purpose: str) -> Iterator[None]:
+        """Keep others out while the block changes the set, and clean up after the dead.
+
+        :raises Conflict: ``install_in_progress``, saying who is at it.
+        """
+        with self.generations.locked(purpose):
+            self._finish_or_discard()
+            try:
+                yield
+            finally:
+                self._prune_store()
+        self._host.refresh()
+
+    @contextmanager
+    def workshop(self, lock: Lock | None = None) -> Iterator[Workshop]:
+        """Open a folder for preparing a change, by default of what is installed."""
+        with tempfile.TemporaryDirectory(prefix="tinybase-") as folder:
+            yield Workshop(Path(folder), self._config, lock or self.lock(), self.store)
+
+    def changes_to(self, lock: Lock) -> tuple[Change, ...]:
+        """Return what would change if another set were in force."""
+        return difference(self.lock(), lock)
+
+    def put_in_force(
+        self, lock: Lock, workshop: Workshop, *, purpose: str, insist: Iterable[str] = ()
+    ) -> Tried:
+        """Build the set that a lock describes, try it out and switch to it.
+
+        The switch happens inside the transaction that notes it: if the database cannot be
+        written, nothing is switched; if this process dies in between, ``pending`` says
+        what is left to do.
+
+        :param insist: extensions that have to load even if they are switched off.
+        """
+        wheels = lock.wheels()
+        changes = self.changes_to(lock)
+        with self.generations.building(_note(changes)) as folder:
+            if wheels:
+                workshop.pip.install(
+                    {name: (wheel.version, wheel.sha256) for name, wheel in wheels.items()},
+                    links=workshop.links(wheels.values()),
+                    target=folder,
+                )
+            lock.write(folder / FILE_NAME)
+            note = Entry(purpose, format_time(utcnow()), self.generations.number(), changes)
+            note.write(folder)
+            return self._switch(folder, lock, changes, insist)
+
+    def return_to(self, folder: Path) -> tuple[Change, ...]:
+        """Put a set that was kept in force again, and return what that changed."""
+        lock = Lock.read(folder / FILE_NAME)
+        changes = self.changes_to(lock)
+        with self.generations.returning(folder, _note(changes)):
+            self._switch(folder, lock, changes, ())
+        return changes
+
+    def recover(self) -> None:
+        """Bring to an end what a process that died was doing; cheap when there is nothing.
+
+        :raises Conflict: ``install_in_progress``, when it did not die but is busy.
+        """
+        if self.generations.unfinished() is not None:
+            with self.alone("recovery"):
+                pass
+
+    def recover_if_idle(self) -> None:
+        """Recover unless somebody is at it, or this process may only read.
+
+        Then what is in force holds.
+        """
+        try:
+            self.recover()
+        except (Conflict, OSError):
+            return
+
+    def _switch(
+        self, folder: Path, lock: Lock, changes: Iterable[Change], insist: Iterable[str]
+    ) -> Tried:
+        note = _note(changes)
+        tried: Tried = {}
+        if any(change.after is not None for change in changes):
+            tried = self._verify(folder, lock, fresh=note["added"], insist=frozenset(insist))
+        with self._database.write() as work:
+            _record(work.connection, note["added"], note["removed"])
+            self.generations.switch(folder)
+        self._tidy(lock)
+        return tried
+
+    def _tidy(self, lock: Lock) -> None:
+        """Do what comes after the switch and may as well be done later."""
+        lock.write(self._config.instance / FILE_NAME)
+        current = self.generations.current()
+        entry = Entry.read(current) if current else None
+        # The way back leads there, even when newer ones were left behind meanwhile.
+        self.generations.finish(keep=entry.base if entry else None)
+
+    def _prune_store(self) -> None:
+        kept = [Lock.read(folder / FILE_NAME) for folder in self.generations.kept()]
+        self.store.keep_only(wheel for item in kept for wheel in item.wheels().values())
+
+    def _finish_or_discard(self) -> None:
+        """Complete the change that a dead process had made, or remove what it had begun."""
+        unfinished = self.generations.unfinished()
+        if unfinished is None:
+            return
+        folder, note = unfinished
+        if self.generations.current() != folder.resolve():
+            self.generations.discard(folder, note)
+            return
+        with self._database.write() as work:
+            _record(work.connection, note.get("added", ()), note.get("removed", ()))
+        self._tidy(self.lock())
+
+    def _verify(
+        self, generation: Path, lock: Lock, *, fresh: Iterable[str], insist: frozenset[str]
+    ) -> Tried:
+        """Refuse a set in which something new, or something that worked before, fails to load.
+
+        :raises Conflict: ``extension_load_failed``.
+        """
+        new = set(fresh)
+        wishes = self._host.desired.read()
+        expected = len(lock.extensions)
+        others = {key: wish for key, wish in wishes.items() if key not in insist}
+        after = self.verifier.probe(generation, others, expected=expected, everything=True)
+        for name in sorted(new):
+            if name in insist or name not in wishes or wishes[name].is_enabled:
+                _check_loads(name, after.get(name), lock)
+        broken = [
+            item
+            for key, item in after.items()
+            if key in lock.extensions and key not in new and item.status == "failed"
+        ]
+        if broken:
+            before = self.verifier.probe(
+                self.generations.current(), others, expected=expected, everything=True
+            )
+            for item in broken:
+                if item.name in before and before[item.name].status == "enabled":
+                    raise does_not_load(
+                        f"{item.name} does not load together with {_listed(new)}: "
+                        f"{item.reason}. Uninstall one of the two.",
+                        item.reason or "",
+                    )
+        return after
+
+
+def does_not_load(detail: str, reason: str) -> TinyBaseError:
+    """Return the error for an extension that does not load, with the bare reason too."""
+    return Conflict(detail, code="extension_load_failed", status_reason=reason)
+
+
+def _check_loads(name: str, state: ExtensionState | None, lock: Lock) -> None:
+    if state is not None and state.status in ("enabled", "quarantined"):
+        return
+    reason = state.reason if state else "it is not found after it was installed"
+    told = remedy(reason or "", state.package if state else "", lock.extensions[name].layout)
+    raise does_not_load(f"{name} does not load: {told}.", told)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "the other packages"
+
+
+def _note(changes: Iterable[Change]) -> Mapping[str, list[str]]:
+    """Return what has to be noted in the database: which extensions came and which went."""
+    extensions = [change for change in changes if change.kind == "extension"]
+    return {
+        "added": [change.name for change in extensions if change.after is not None],
+        "removed": [change.name for change in extensions if change.after is None],
+    }
+
+
+def _record(connection: Connection, added: Iterable[str], removed: Iterable[str]) -> None:
+    """Note in the database that extensions came, changed or went, and tell all workers."""
+    now = utcnow()
+    for name in removed:
+        connection.execute(delete(_table).where(_table.c.name == name))
+    for name in added:
+        changed = connection.execute(
+            update(_table)
+            .where(_table.c.name == name)
+            .values(status="enabled", status_reason=None, updated_at=now)
+        )
+        if not changed.rowcount:
+            connection.execute(
+                insert(_table).values(
+                    id=uuid7(),
+                    name=name,
+                    is_enabled=True,
+                    status="enabled",
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+    bump(connection)
