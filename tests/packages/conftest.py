@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
+from click.testing import CliRunner
 from github import Hub
 
 from tinybase import config
 from tinybase.api.services import Services
 from tinybase.app import create_app
+from tinybase.cli import main
 from tinybase.packages.extensions import Extensions
 from tinybase.packages.wheels import write_wheel
 
@@ -114,3 +119,39 @@ def extensions(instance: Path, hub: Hub, index: Path) -> Iterator[Extensions]:
 def names(extensions: Extensions) -> Callable[[], list[str]]:
     """Return a function that says what is installed."""
     return lambda: list(extensions.names())
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command printed."""
+
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Return the one document on stdout."""
+        return json.loads(self.out)
+
+
+class Run(Protocol):
+    """Runs a command to its end."""
+
+    def __call__(self, *arguments: str, stdin: str = "", code: int = 0) -> Result: ...
+
+
+@pytest.fixture
+def run(instance: Path, hub: Hub, index: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a runner of ``tinybase extensions`` that insists on the exit code."""
+    monkeypatch.setattr("tinybase.logs.configure", lambda level: None)
+
+    def run(*arguments: str, stdin: str = "", code: int = 0) -> Result:
+        with CliRunner().isolation(stdin) as (out, err, _):
+            with pytest.raises(SystemExit) as ended:
+                main(["-C", str(instance), "extensions", *arguments])
+            result = Result(out.getvalue().decode(), err.getvalue().decode())
+        assert (ended.value.code or 0) == code, result
+        assert "Traceback" not in result.out + result.err
+        return result
+
+    return run
