@@ -6,17 +6,18 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tinybase.cli import context
 from tinybase.cli.output import emit_json, json_option, note
-from tinybase.functions.registration import check_declaration
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.git import ask_git
-from tinybase.packages.release import build_release
 from tinybase.packages.scaffold import LAYOUTS, NewExtension, new_extension
-from tinybase.packages.validation import Finding, Report, validate
+
+if TYPE_CHECKING:
+    from tinybase.packages.validation import Finding, Report
 
 _path_argument = click.argument(
     "path", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path)
@@ -99,6 +100,10 @@ def validate_command(*, path: Path, strict: bool, github: bool, as_json: bool) -
     """
     if github and as_json:
         raise click.UsageError("Choose one of --github and --json.")
+    # They look at the contract through the host, and that brings SQLAlchemy.
+    from tinybase.functions.registration import check_declaration  # noqa: PLC0415
+    from tinybase.packages.validation import validate  # noqa: PLC0415
+
     report = validate(path, check_declaration)
     if as_json:
         emit_json(_as_document(report))
@@ -132,6 +137,8 @@ def build(*, path: Path, out: Path, as_json: bool) -> None:
       tinybase extensions build
       tinybase extensions build ./my-extension --out /tmp/wheels --json
     """
+    from tinybase.packages.release import build_release  # noqa: PLC0415 - as above
+
     release = build_release(path.resolve(), out, note)
     if as_json:
         emit_json(release)
@@ -150,14 +157,12 @@ def add_to(group: click.Group) -> None:
 
 
 def _said_of(extension: NewExtension, folder: Path) -> Iterator[str]:
-    shown = shlex.quote(str(folder))
-    here = shown if shown.startswith(("/", ".")) else f"./{shown}"
     yield f"Wrote {extension.name} ({len(extension.files)} files) to {folder}. Next:"
-    yield f"  cd {shown}"
+    yield f"  cd {shlex.quote(str(folder))}"
     yield from (f"  {step}" for step in extension.next_steps)
     yield "  tinybase extensions validate"
     yield "To try it in an instance, with edits taken up at the next start:"
-    yield f"  tinybase -C INSTANCE extensions install -e {here}"
+    yield f"  tinybase -C INSTANCE extensions install -e {shlex.quote(str(folder.resolve()))}"
 
 
 def _as_document(report: Report) -> dict[str, object]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -14,7 +15,6 @@ from string import Template
 from packaging.version import Version
 
 from tinybase._version import __version__
-from tinybase.db import utcnow
 from tinybase.errors import BadRequest, Conflict, Invalid
 from tinybase.packages import manifest
 from tinybase.packages.environment import HostPackages
@@ -163,7 +163,7 @@ def _words(
         "summary": sentence,
         "title": _for_docstring(sentence),
         "holder": author,
-        "year": str(utcnow().year),
+        "year": str(datetime.now(UTC).year),
         "tinybase": oldest,
         "address": f"https://github.com/YOU/{known.name}",
         "develop": "\n".join(_STEPS[layout]),

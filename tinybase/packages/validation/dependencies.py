@@ -107,6 +107,12 @@ def _requirements(name: str) -> Iterator[Requirement]:
         return
 
 
+def owner_in_host(package: str) -> str | None:
+    """Return which of the packages that TinyBase needs provides an import name."""
+    owners = {canonicalize_name(name) for name in _distributions().get(package, ())}
+    return min(owners & host_closure(), default=None)
+
+
 @cache
 def _distributions() -> Mapping[str, list[str]]:
     return packages_distributions()

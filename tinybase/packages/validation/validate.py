@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tinybase.host.loading import EntryPoint
 from tinybase.packages import candidates, manifest
-from tinybase.packages.environment import HostPackages
 from tinybase.packages.validation import dependencies, project, repository, secrets
 from tinybase.packages.validation.findings import Finding, Report, error, from_sentence, in_order
 from tinybase.packages.validation.handlers import CheckFunction, Handlers, Registered
@@ -45,12 +44,10 @@ def _names(found: Project) -> Iterator[Finding]:
         message = f"its entry points are in several packages ({', '.join(sorted(packages))})"
         remedy = "Keep those of one package."
         yield error(found.file, line, "entry-point", message, remedy)
-    host = HostPackages(found.root)
     for package in sorted(packages):
         if found.layout == candidates.PYPROJECT and (fault := manifest.import_name_fault(package)):
             yield from_sentence(found.file, line, "reserved", f"its package {fault}")
-        owner = host.owner_of(package)
-        if owner in dependencies.host_closure() and owner != found.name:
+        if owner := dependencies.owner_in_host(package):
             message = f"its package {package} hides the one that {owner} brings with TinyBase"
             yield error(found.file, line, "shadowed-name", message, "Choose another name.")
 
@@ -60,7 +57,7 @@ def _entry_points(found: Project, modules: Mapping[str, Module]) -> Iterator[Fin
     for entry_point in found.entry_points:
         module = modules.get(entry_point.module)
         line = found.line_of("entry-points")
-        if module is None and found.package in modules:
+        if module is None and entry_point.package in modules:
             message = f"the entry point names {entry_point.module}, which is not here"
             yield error(found.file, line, "entry-point", message, "Correct its name.")
         elif module is not None and not _has(module, entry_point):
