@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +57,80 @@ def test_advice_against_our_defaults_is_dropped() -> None:
 
     assert not keep(record("Configuration allows spawning up to 8 Python threads"))
     assert keep(record("Killing worker-1 after it refused to gracefully stop"))
+
+
+def log_file(path: Path, max_bytes: int = 10_000) -> logging.Handler:
+    handler = logs.LogFile(path, max_bytes)
+    handler.setFormatter(logs.LineFormatter())
+    return handler
+
+
+def write_records(path: Path, number: int) -> None:
+    handler = log_file(path)
+    for count in range(number):
+        message = f"{'x' * 50} {count}"
+        handler.handle(logging.LogRecord("n", logging.INFO, "f", 1, message, (), None))
+    handler.close()
+
+
+def test_processes_share_a_log_file_that_cannot_fill_the_disk(tmp_path: Path) -> None:
+    path = logs.file_of(tmp_path)
+    spawn = multiprocessing.get_context("spawn")
+    writers = [spawn.Process(target=write_records, args=(path, 300)) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+
+    files = sorted(path.parent.iterdir())
+
+    assert [file.name for file in files] == [
+        "tinybase.log",
+        "tinybase.log.1",
+        "tinybase.log.2",
+    ]
+    for file in files:
+        assert file.stat().st_size < 10_000 + 3 * 200
+        assert file.stat().st_mode & 0o077 == 0
+        assert all(logs.RECORD.fullmatch(line) for line in file.read_text().splitlines())
+
+
+def test_a_long_record_is_cut(tmp_path: Path) -> None:
+    path = logs.file_of(tmp_path)
+    handler = log_file(path, 10**7)
+
+    handler.handle(logging.LogRecord("n", logging.INFO, "f", 1, "x" * 10**6, (), None))
+    handler.close()
+
+    assert path.stat().st_size == 100_001
+
+
+def test_a_log_that_cannot_be_written_harms_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "logs").write_text("a file where the folder should be")
+    handler = log_file(logs.file_of(tmp_path))
+
+    handler.handle(logging.LogRecord("n", logging.INFO, "f", 1, "m", (), None))
+    handler.close()
+
+    assert capsys.readouterr().err == ""
+
+
+def test_a_log_file_that_is_taken_away_is_made_again(tmp_path: Path) -> None:
+    path = logs.file_of(tmp_path)
+    handler = log_file(path)
+    for message in ("one", "two"):
+        handler.handle(logging.LogRecord("n", logging.INFO, "f", 1, message, (), None))
+        text = path.read_text()
+        path.unlink()
+    handler.close()
+
+    assert text.endswith("n: two\n")
+
+
+def test_the_file_gets_what_stderr_gets(tmp_path: Path) -> None:
+    settings = logs.settings("info", logs.file_of(tmp_path))
+
+    assert settings["root"]["handlers"] == ["stderr", "file"]
+    assert "file" not in logs.settings("info")["handlers"]

@@ -38,7 +38,7 @@ def application() -> Flask:
     :raises TinyBaseError: when the configuration or the database does not allow it.
     """
     config = configuration.load(os.environ.get("TINYBASE_INSTANCE", "."))
-    logs.configure(config.server.log_level)
+    logs.configure(config.server.log_level, logs.file_of(config.instance))
     app = create_app(config)
     services: Services = app.extensions["tinybase"]
     migrate.check(services.database.engine)

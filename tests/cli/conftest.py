@@ -50,7 +50,7 @@ class Run(Protocol):
 def _keep_the_log() -> Iterator[None]:
     """Leave the log to pytest; a command would send it to a stream that is closed later."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinybase.logs.configure", lambda level: None)
+        patch.setattr("tinybase.logs.configure", lambda level, file=None: None)
         yield
 
 

@@ -17,6 +17,7 @@ import tinybase_hookspecs
 from tinybase.cli import context
 from tinybase.cli.checking import check
 from tinybase.cli.doctor import command as doctor
+from tinybase.cli.extension_logs import logs
 from tinybase.cli.names import name_argument
 from tinybase.cli.output import details, emit_json, json_option, note, printable, table
 from tinybase.errors import NotFound
@@ -103,7 +104,7 @@ def info(*, name: str, as_json: bool) -> None:
 
 def add_to(group: click.Group) -> None:
     """Add these commands to a group."""
-    for command in (hooks, info, doctor, check):
+    for command in (hooks, info, doctor, check, logs):
         group.add_command(command)
 
 

@@ -64,7 +64,7 @@ def serve(environ: dict[str, str], *, reload: bool, open_: bool) -> None:
     os.environ.update(environ)
     config = context.load_config()
     os.environ["TINYBASE_INSTANCE"] = str(config.instance)
-    logs.configure(config.server.log_level)
+    logs.configure(config.server.log_level, logs.file_of(config.instance))
     _warn_of_old_keys(config)
     context.check_database(config)
 

@@ -63,7 +63,7 @@ class Supervisor(MPServer):
             respawn_interval=2.0,
             workers_kill_timeout=_STOP_SECONDS,
             log_level=LogLevels.debug if config.server.log_level == "debug" else LogLevels.warning,
-            log_dictconfig=logs.settings(config.server.log_level),
+            log_dictconfig=logs.settings(config.server.log_level, logs.file_of(config.instance)),
             reload=bool(paths),
             reload_paths=paths,
             reload_filter=SourceFilter,

@@ -13,7 +13,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tinybase import __version__
+from tinybase.errors import NotFound
 from tinybase.host.discovery import GROUP
+from tinybase.host.loading import EntryPoint
 from tinybase.packages.closure import applies
 
 _HOST = "tinybase"
@@ -47,6 +49,19 @@ def extension_distributions(generation: Path | None) -> Iterator[Distribution]:
     places = [distributions(path=[str(generation)])] if generation else []
     for found in [*places, distributions()]:
         yield from (item for item in found if _is_extension(item))
+
+
+def identify(name: str, generation: Path | None) -> tuple[str, str]:
+    """Return the canonical name of an extension and the package that it is imported as.
+
+    :raises NotFound: if it is not installed.
+    """
+    canonical = canonicalize_name(name)
+    for item in extension_distributions(generation):
+        if canonicalize_name(item.metadata["Name"]) == canonical:
+            (value, *_) = (entry.value for entry in item.entry_points if entry.group == GROUP)
+            return canonical, EntryPoint.parse(value).package
+    raise NotFound(f"Extension '{name}' not found. See tinybase extensions list.")
 
 
 def check_fit(generation: Path | None, against: str | None = None) -> list[Fit]:
