@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from pathlib import Path
 
@@ -19,10 +20,6 @@ class Site:
         self.instance = folder / "instance"
         self.packages = folder / "site"
         self.packages.mkdir()
-        made = tinybase(
-            "init", self.instance, "--admin-email", ADMIN, "--admin-password", PASSWORD, cwd=folder
-        )
-        assert made.returncode == 0, made.stderr
 
     def add(self, name: str, source: str, *, version: str = "1.0") -> None:
         """Install an extension; ``source`` is the code of its package."""
@@ -55,9 +52,21 @@ class Site:
         )
 
 
+@pytest.fixture(scope="package")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an instance with an admin that is only ever copied."""
+    folder = tmp_path_factory.mktemp("prepared") / "instance"
+    made = tinybase(
+        *("init", folder, "--admin-email", ADMIN, "--admin-password", PASSWORD), cwd=folder.parent
+    )
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
+def site(prepared: Path, tmp_path: Path) -> Site:
     """Return an instance with an admin and no extension."""
+    shutil.copytree(prepared, tmp_path / "instance")
     return Site(tmp_path)
 
 

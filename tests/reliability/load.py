@@ -94,7 +94,7 @@ class Connection:
 class Load:
     """So many clients, each with a connection of its own, for as long as the block runs."""
 
-    def __init__(self, port: int, asks: Sequence[Ask], *, clients: int = 6, seed: int = 1) -> None:
+    def __init__(self, port: int, asks: Sequence[Ask], *, clients: int = 4, seed: int = 1) -> None:
         self._port = port
         self._asks = asks
         self._seed = seed

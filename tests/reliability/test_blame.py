@@ -1,0 +1,189 @@
+"""Extensions that end the process: found out by name, counted and switched off."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from serving import Server, tinybase
+
+from .conftest import ADMIN, PASSWORD, Site, make_collection
+from .load import Ask, Connection, expects
+from .test_switching_under_load import STEADY
+
+EXIT = "import os; os._exit(1)"
+CRASH = "import ctypes; ctypes.string_at(0)"
+
+ON_CREATE = """
+    from tinybase.extensions import on_record_create
+
+    @on_record_create(collection="orders")
+    def fatal(event):
+        if event.data["title"] == "deadly":
+            {how}
+"""
+ON_STARTUP = """
+    from tinybase.extensions import on_startup
+
+    @on_startup
+    def fatal():
+        {how}
+"""
+
+
+class Orders:
+    """A collection in which some records are deadly, and what was acknowledged there."""
+
+    PATH = "/api/collections/orders/records"
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.token = server.login(ADMIN, PASSWORD)
+        make_collection(server, self.token, "orders")
+        self.acknowledged: list[str] = []
+
+    def create(self, title: str) -> bool:
+        """Create a record; say whether there was an answer."""
+        try:
+            answer = self.server.request("POST", self.PATH, {"title": title}, token=self.token)
+        except OSError:
+            return False
+        assert answer.status == 201, answer.json
+        self.acknowledged.append(answer.json["id"])
+        return True
+
+    def kill_a_worker(self) -> int:
+        """Create a deadly record and wait until two workers serve again; say who died."""
+        self.server.wait_for(self._both_serve)
+        before = self.server.workers
+        assert not self.create("deadly")
+        self.server.wait_for(lambda: set(self.server.workers) != set(before))
+        self.server.wait_for(self._both_serve)
+        (dead,) = set(before) - set(self.server.workers)
+        return dead
+
+    def _both_serve(self) -> bool:
+        """Say whether both workers answer; the kernel deals out new connections to them."""
+        answers = (self.server.request("POST", "/api/functions/steady", {}) for _ in range(6))
+        with contextlib.suppress(OSError):
+            return {answer.json["result"]["pid"] for answer in answers} == set(self.server.workers)
+        return False
+
+    def stored(self) -> list[dict[str, Any]]:
+        """Return all records."""
+        answer = self.server.request("GET", f"{self.PATH}?limit=1000", token=self.token)
+        records: list[dict[str, Any]] = answer.json["records"]
+        return records
+
+    def extension(self, name: str) -> Any:
+        """Return what the API shows of an extension."""
+        return self.server.request("GET", f"/api/admin/extensions/{name}", token=self.token).json
+
+
+@contextmanager
+def connection_to(server: Server, pid: int, token: str) -> Iterator[Connection]:
+    """Open a connection to one of the workers."""
+    ask = Ask("steady", "POST", "/api/functions/steady", expects(200), dict, token).encoded()
+    with contextlib.ExitStack() as stack:
+        while True:
+            connection = Connection(server.port)
+            stack.callback(connection.close)
+            if json.loads(connection.ask(ask)[1])["result"]["pid"] == pid:
+                yield connection
+                return
+
+
+def is_quarantined_everywhere(orders: Orders, name: str) -> bool:
+    return all(orders.extension(name)["status"] == "quarantined" for _ in range(6))
+
+
+@pytest.mark.parametrize(
+    ("how", "ending"),
+    [
+        (EXIT, "ended with exit code 1"),
+        (CRASH, "was ended by signal 11"),
+    ],
+    ids=["exit", "segmentation fault"],
+)
+def test_a_handler_that_ends_the_worker_is_switched_off_at_the_third_time(
+    site: Site, how: str, ending: str
+) -> None:
+    site.add("bad-one", ON_CREATE.format(how=how))
+    site.add("good-one", ON_CREATE.format(how="pass"))
+    site.add("steady", STEADY)
+    with site.serve() as server:
+        orders = Orders(server)
+        for times in range(1, 4):
+            assert orders.create("harmless")
+            assert orders.extension("bad-one")["status"] == "enabled"
+            orders.kill_a_worker()
+            assert (
+                f"{ending} while it was running bad_one:fatal of bad-one (on_record_create)"
+                in server.output
+            )
+            if times < 3:
+                assert server.request("GET", "/health").json == {"status": "healthy"}
+
+        server.wait_for(lambda: is_quarantined_everywhere(orders, "bad-one"), 5)
+        reason = orders.extension("bad-one")["status_reason"]
+        assert "died 3× in bad_one:fatal (on_record_create)" in reason
+        assert "tinybase extensions enable bad-one" in reason
+        assert server.request("GET", "/health").json == {"status": "degraded"}
+        assert orders.extension("good-one")["status"] == "enabled"
+        assert orders.create("deadly")
+
+        stored = orders.stored()
+        assert set(orders.acknowledged) <= {record["id"] for record in stored}
+        assert sum(record["data"]["title"] == "deadly" for record in stored) == 4
+
+    listed = tinybase("extensions", "list", "--json", instance=site.instance, env=site.environment)
+    (bad,) = (item for item in json.loads(listed.stdout) if item["name"] == "bad-one")
+    assert (bad["status"], bad["status_reason"]) == ("quarantined", reason)
+
+
+def test_the_other_worker_serves_while_one_dies_again_and_again(site: Site) -> None:
+    site.add("bad-one", ON_CREATE.format(how=EXIT))
+    site.add("steady", STEADY)
+    with site.serve() as server:
+        orders = Orders(server)
+        victim, survivor = server.workers
+        with (
+            connection_to(server, survivor, orders.token) as kept,
+            connection_to(server, victim, orders.token) as doomed,
+        ):
+            token, body = orders.token, {"title": "deadly"}
+            deadly = Ask("deadly", "POST", Orders.PATH, expects(201), lambda: body, token)
+            health = Ask("health", "GET", "/health", expects(200)).encoded()
+            with contextlib.suppress(OSError):
+                doomed.ask(deadly.encoded())
+                pytest.fail("a dead worker answered")
+            began, slowest = time.monotonic(), 0.0
+            while time.monotonic() - began < 3:
+                asked = time.monotonic()
+                assert kept.ask(health)[0] == 200
+                slowest = max(slowest, time.monotonic() - asked)
+        assert slowest < 1
+        assert survivor in server.workers
+        server.wait_for(lambda: len(server.workers) == 2 and victim not in server.workers, 5)
+
+
+@pytest.mark.parametrize(
+    ("source", "how"), [(ON_STARTUP, EXIT), ("{how}", CRASH)], ids=["on_startup", "import"]
+)
+def test_an_extension_that_ends_the_worker_at_the_start_is_switched_off_at_once(
+    site: Site, source: str, how: str
+) -> None:
+    site.add("bad-one", source.format(how=how))
+    site.add("good-one", "")
+    with site.serve() as server:
+        token = server.login(ADMIN, PASSWORD)
+        path = "/api/admin/extensions/"
+        assert server.request("GET", f"{path}bad-one", token=token).json["status"] == "quarantined"
+        assert server.request("GET", f"{path}good-one", token=token).json["status"] == "enabled"
+        assert server.request("GET", "/health").json == {"status": "degraded"}
+        assert "extension bad-one is quarantined" in server.output
