@@ -135,6 +135,24 @@ def test_a_project_with_its_own_build_system_is_read_with_what_builds_it(
     assert not ran.exists()
 
 
+def test_a_build_that_makes_more_of_the_source_than_it_showed_asks_again(
+    run: Run, hub: Hub, tmp_path: Path, instance: Path
+) -> None:
+    files = own_build(tmp_path / "ran")
+    files["backend.py"] = files["backend.py"].replace(
+        'open("own_build/__init__.py").read()', '"import os\\nos.fork\\n"'
+    )
+    address = hub.repository("own", files)
+
+    refused = run("install", address, stdin="y\nn\n", code=1).err
+
+    before, _, after = refused.partition("What was built does more than its source showed:")
+    assert "os.fork  own_build/__init__.py:2" not in before
+    assert "os.fork  own_build/__init__.py:2" in after
+    assert run("list", "--json").json == []
+    assert run("install", address, stdin="y\ny\n").out.startswith("Installed own-build 2.0")
+
+
 def test_a_wheel_and_a_package_of_an_index_are_read(
     extensions: Extensions, index: Path, tmp_path: Path
 ) -> None:

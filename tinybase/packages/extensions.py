@@ -149,7 +149,7 @@ class Extensions:
         """Install an extension; when this raises, everything is as it was before.
 
         :param confirm: is shown the plan before any code of the extension runs, and raises
-            to stop.
+            to stop. If a build makes more of the source than could be seen, it is asked again.
         :param progress: is told, in a few words, what is being done.
         :raises BadRequest: ``invalid_source``, ``source_not_found``.
         :raises Conflict: ``extension_exists``, ``dependency_conflict``,
@@ -169,6 +169,9 @@ class Extensions:
             before = self._pipeline.lock()
             lock = workshop.complete(candidate)
             (name,) = lock.extensions.keys() - before.extensions.keys()
+            if grown := workshop.compare_with_built(plan, lock.extensions[name]):
+                progress("What was built does more than its source showed:")
+                confirm(grown)
             progress("Trying it out")
             tried = self._pipeline.put_in_force(lock, workshop, purpose=purpose, insist=[name])
         return self._installed(name, tried)

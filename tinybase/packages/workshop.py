@@ -23,6 +23,7 @@ from tinybase.packages.closure import applies, needed_by
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.inspection import (
     Inspection,
+    compare,
     inspect_flat,
     inspect_project,
     inspect_wheel,
@@ -109,6 +110,16 @@ class Workshop:
         absent = [item for item in found.packages if (item.name, item.version) not in here]
         self.pip.wheels(absent, found.links)
         return self._locked(candidate, found)
+
+    def compare_with_built(self, plan: Plan, built: LockedExtension) -> Plan | None:
+        """Return the plan as it is now if a build made more of the source than it showed."""
+        if plan.inspection is None or plan.layout != candidates.PYPROJECT or plan.editable:
+            return None
+        found = inspect_wheel(self._store.path(built.wheel))
+        changes = compare(plan.inspection, found)
+        if not (changes.powers or changes.unread or changes.opened):
+            return None
+        return replace(plan, inspection=found)
 
     def links(self, wheels: Iterable[LockedWheel]) -> Path:
         """Return a folder with some wheels of the store."""
