@@ -16,6 +16,8 @@ from tinybase.errors import Fault, Invalid, TinyBaseError
 
 INTERRUPTED = 130
 
+_PARTS_OF_A_REQUEST = (("body",), ("query",), ("path",), ("header",))
+
 _COMMANDS: Mapping[str, str] = {
     "init": "Make an instance: configuration, database and first admin.",
     "serve": "Serve the instance over HTTP.",
@@ -131,7 +133,8 @@ def _say_why_aborted(error: click.Abort) -> int:
 
 def _fault_text(fault: Fault) -> str:
     """Name the place of a fault without the part of a request that it would be in."""
-    place = ".".join(str(part) for part in fault.loc[1:])
+    file = () if fault.loc[:1] in _PARTS_OF_A_REQUEST else fault.loc[:1]
+    place = ".".join(str(part) for part in fault.loc[1:] or file)
     return f"{place}: {fault.msg}" if place else fault.msg
 
 
