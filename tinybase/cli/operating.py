@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 
 import tinybase_hookspecs
 from tinybase.cli import context
+from tinybase.cli.bisecting import bisect
 from tinybase.cli.checking import check
 from tinybase.cli.doctor import command as doctor
 from tinybase.cli.extension_logs import logs
@@ -104,7 +105,7 @@ def info(*, name: str, as_json: bool) -> None:
 
 def add_to(group: click.Group) -> None:
     """Add these commands to a group."""
-    for command in (hooks, info, doctor, check, logs):
+    for command in (hooks, info, doctor, check, logs, bisect):
         group.add_command(command)
 
 
