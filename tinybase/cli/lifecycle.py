@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from tinybase.cli import context
+from tinybase.cli.names import optional_names_argument
 from tinybase.cli.output import (
     confirm,
     emit_json,
@@ -26,6 +28,7 @@ from tinybase.packages.generations import Generations
 if TYPE_CHECKING:
     from tinybase.packages.changes import Change
     from tinybase.packages.history import Generation, Rollback
+    from tinybase.packages.updates import State, UpdatePlan
 
 
 def _complete_number(
@@ -100,16 +103,95 @@ def rollback(*, number: int | None, yes: bool, as_json: bool) -> None:
         click.echo(_said_of(done))
 
 
+@click.command("update")
+@optional_names_argument
+@yes_option
+@click.option("--ref", help="Where to move the one that is named; it stays there.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@json_option
+def update(
+    *, names: tuple[str, ...], yes: bool, ref: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Move extensions to newer releases: those named, or all.
+
+    One from a repository moves to the newest release, or to the newest commit where there
+    are no releases. One that was asked for at a tag, branch or commit stays there unless
+    --ref says otherwise; one from the package index stays within the versions that it was
+    asked for in. Packages stay as they are unless they have to change. If anything fails,
+    nothing is changed.
+
+    \b
+    Examples:
+      tinybase extensions update
+      tinybase extensions update my-extension --dry-run
+      tinybase extensions update my-extension --ref v1.2.0 --yes
+    """
+    with context.services() as services:
+        service = services.extensions.updates
+        if dry_run:
+            plan = service.plan(names, ref=ref, progress=note)
+            if as_json:
+                emit_json(plan)
+            else:
+                _tell_plan(plan)
+                note("Nothing was changed.")
+            return
+        done = service.update(names, ref=ref, confirm=partial(_ask, yes=yes), progress=note)
+    if as_json:
+        emit_json(done)
+        return
+    for kept in done.kept:
+        note(f"{kept.name} {kept.version} stays: {kept.reason}.")
+    for change in done.changes:
+        click.echo(f"Updated {printable(str(change))}.")
+    if not done.changes:
+        click.echo("Nothing had to be changed.")
+
+
 def add_to(group: click.Group) -> None:
     """Add these commands to a group."""
     group.add_command(history)
     group.add_command(rollback)
+    group.add_command(update)
 
 
 def tell_changes(changes: Iterable[Change]) -> None:
     """Show what comes, goes and changes, one a line."""
     for change in changes:
         note(f"  {printable(str(change))}")
+
+
+def _ask(plan: UpdatePlan, *, yes: bool) -> None:
+    _tell_plan(plan)
+    if any(item.runs_build_code for item in plan.updates):
+        note("Building runs code of theirs, with your rights.")
+    confirm(f"Update {', '.join(item.name for item in plan.updates)}?", yes=yes)
+
+
+def _tell_plan(plan: UpdatePlan) -> None:
+    """Show what changes, and nothing else of the extensions."""
+    for kept in plan.kept:
+        note(f"{kept.name} {kept.version} stays: {kept.reason}.")
+    for item in plan.updates:
+        note(f"{item.name} {_state(item.before)} -> {_state(item.after)}")
+        for package in item.packages or ():
+            note(f"  {package.action} {printable(package.name)} {printable(package.version)}")
+        if item.packages is None:
+            note("  which packages it needs is known once it is built")
+        if item.changes is None:
+            note("  what its code does is known once it is built")
+            continue
+        # It needs what reads sources, which quick commands do without.
+        from tinybase.cli.plan_screen import changes_lines  # noqa: PLC0415
+
+        for line in changes_lines(item.changes):
+            note(f"  {line}")
+
+
+def _state(state: State) -> str:
+    known = [item for item in (state.ref, (state.commit or "")[:12]) if item]
+    shown = f" ({', '.join(known)})" if known else ""
+    return printable(f"{state.version or 'a version known once it is built'}{shown}")
 
 
 def _generation_row(item: Generation) -> dict[str, object]:

@@ -26,3 +26,6 @@ name_argument = click.argument("name", shell_complete=_complete)
 names_argument = click.argument(
     "names", metavar="NAME...", nargs=-1, required=True, shell_complete=_complete
 )
+optional_names_argument = click.argument(
+    "names", metavar="[NAME...]", nargs=-1, shell_complete=_complete
+)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tinybase.errors import Conflict
 from tinybase.host.loading import EntryPoint
@@ -20,8 +23,8 @@ def check_is_new(name: str, lock: Lock, host: HostPackages) -> None:
     """
     if name in lock.extensions:
         raise Conflict(
-            f"{name} {lock.extensions[name].version} is already installed. To install another "
-            f"release, run tinybase extensions uninstall {name} first.",
+            f"{name} {lock.extensions[name].version} is already installed. To move it to another "
+            f"release, run tinybase extensions update {name}.",
             code="extension_exists",
         )
     if version := host.version(name):
@@ -86,6 +89,30 @@ def check_wheel(
                 f"{name} cannot be installed: {other} also provides the package "
                 f"{min(shared)}. Uninstall one of the two."
             )
+
+
+def check_fits_together(wheels: Mapping[str, WheelFacts], host: HostPackages) -> None:
+    """Refuse a set in which something lacks what it needs, or has another version of it.
+
+    :raises Conflict: ``dependency_conflict``, naming every pair.
+    """
+    conflicts = []
+    for name, wheel in sorted(wheels.items()):
+        for requirement in filter(applies, wheel.requirements):
+            needed = canonicalize_name(requirement.name)
+            found = wheels.get(needed)
+            version = host.version(needed) or (found.version if found else None)
+            if version is None:
+                conflicts.append(f"{name} needs {requirement}, which is missing")
+            elif not requirement.specifier.contains(version, prereleases=True):
+                conflicts.append(f"{name} needs {requirement}, not {version}")
+    if conflicts:
+        raise Conflict(
+            f"The packages do not fit together: {'; '.join(conflicts)}. "
+            "Keep the releases that fit, or update the others too.",
+            code="dependency_conflict",
+            conflicts=conflicts,
+        )
 
 
 def _unusable(reason: str) -> Conflict:

@@ -24,6 +24,7 @@ from tinybase.packages.lock import Lock
 from tinybase.packages.observation import Observation
 from tinybase.packages.pipeline import Pipeline, Progress, does_not_load, silent
 from tinybase.packages.plan import Plan
+from tinybase.packages.updates import Updates
 from tinybase.packages.views import ExtensionDetails, InstalledExtension, Row, view
 from tinybase.packages.wheels import read_wheel
 
@@ -35,7 +36,8 @@ Confirm = Callable[[Plan], object]
 class Extensions:
     """The extensions of one instance.
 
-    Every change goes through one pipeline; ``history`` has the ways back.
+    Every change goes through one pipeline; ``history`` has the ways back,
+    ``updates`` the ways forward.
     """
 
     def __init__(self, config: Config, database: Database, host: Host) -> None:
@@ -44,6 +46,7 @@ class Extensions:
         self._host = host
         self._pipeline = Pipeline(config, database, host)
         self.history = History(self._pipeline)
+        self.updates = Updates(self._pipeline, config)
         self._metrics = Metrics(database)
 
     # --- what is there ---------------------------------------------------------------

@@ -7,6 +7,7 @@ import difflib
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,14 @@ class Checkout:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What an address means at the moment."""
+
+    ref: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Target:
     """What to fetch: the full name of a ref or a commit, and what people call it."""
 
@@ -68,27 +77,47 @@ def fetch(
     :raises BadRequest: ``source_not_found``, when there is no such repository, ref or folder.
     :raises Unavailable: ``source_unavailable``, when GitHub cannot be reached.
     """
+    repository = _open(source, folder, protocols, environ)
+    target = _choose(source, repository.refs())
+    commit = repository.bring(target.name, target.commit)
+    layout.check_links(folder)
+    return Checkout(_subfolder(source, folder), target.shown, commit)
+
+
+def look_up(
+    source: GitSource, *, protocols: Sequence[str], environ: Mapping[str, str] = os.environ
+) -> Found:
+    """Return what :func:`fetch` would bring, and raise as it does; nothing is fetched."""
+    with tempfile.TemporaryDirectory(prefix="tinybase-") as folder:
+        refs = _open(source, Path(folder), protocols, environ).refs()
+    target = _choose(source, refs)
+    return Found(target.shown, target.commit)
+
+
+def is_older_release(ref: str, other: str | None) -> bool:
+    """Say whether two refs are releases, and the first has the lower version."""
+    one, two = _release(ref), _release(other or "")
+    return one is not None and two is not None and one < two
+
+
+def _open(
+    source: GitSource, folder: Path, protocols: Sequence[str], environ: Mapping[str, str]
+) -> _Git | archive.Repository:
     if source.transport not in protocols:
         raise BadRequest(
             f"{source.transport} is not allowed by extensions.git_protocols. "
             f"Use an address that begins with {protocols[0] if protocols else 'https'}.",
             code="invalid_source",
         )
-    repository: _Git | archive.Repository
     if shutil.which("git", path=environ.get("PATH")):
-        repository = _Git(source, folder, protocols, environ)
-    elif source.transport == "https":
-        repository = archive.Repository(source, folder, _token(environ))
-    else:
-        raise Unavailable(
-            "git is not installed, and only https works without it. Install git, "
-            f"or write {source.address}.",
-            code="source_unavailable",
-        )
-    target = _choose(source, repository.refs())
-    commit = repository.bring(target.name, target.commit)
-    layout.check_links(folder)
-    return Checkout(_subfolder(source, folder), target.shown, commit)
+        return _Git(source, folder, protocols, environ)
+    if source.transport == "https":
+        return archive.Repository(source, folder, _token(environ))
+    raise Unavailable(
+        "git is not installed, and only https works without it. Install git, "
+        f"or write {source.address}.",
+        code="source_unavailable",
+    )
 
 
 def newest_release(tags: Sequence[str]) -> str | None:

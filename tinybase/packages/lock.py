@@ -34,7 +34,7 @@ class LockedExtension:
     """One extension: where it comes from and what exactly was installed.
 
     ``requested_ref`` is what the operator asked for, ``ref`` what it meant at the time.
-    ``layout`` is ``flat``, ``pyproject`` or ``wheel``.
+    ``layout`` is ``flat``, ``pyproject`` or ``wheel``, ``transport`` how git reaches it.
     """
 
     version: str
@@ -52,6 +52,7 @@ class LockedExtension:
     license: str
     installed_at: str
     updated_at: str
+    transport: str = "https"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +17,7 @@ from tinybase.config import Config
 from tinybase.db import format_time, utcnow
 from tinybase.errors import Conflict
 from tinybase.packages import candidates, manifest
-from tinybase.packages.addresses import IndexSource, Source
+from tinybase.packages.addresses import GitSource, IndexSource, Source
 from tinybase.packages.candidates import Candidate, Known
 from tinybase.packages.checks import check_fits_host, check_is_new, check_wheel
 from tinybase.packages.closure import applies, needed_by
@@ -31,6 +32,7 @@ from tinybase.packages.inspection import (
 from tinybase.packages.lock import Lock, LockedExtension, LockedWheel
 from tinybase.packages.pip import Pip, Resolved
 from tinybase.packages.plan import Plan, PlannedPackage
+from tinybase.packages.sources import source_of
 from tinybase.packages.store import WheelStore
 from tinybase.packages.wheels import WheelFacts, read_wheel, sha256
 
@@ -201,12 +203,19 @@ class Workshop:
         fixed = self._host.constraints()
         pinned = {name: wheel.version for name, wheel in self._lock.packages.items()}
         resolve = partial(self.pip.resolve, roots, links=links, only_wheels=only_wheels)
-        try:
-            return resolve(constraints=fixed | pinned)
-        except Conflict:
-            if not pinned:
-                raise
-        return resolve(constraints=fixed)
+        while True:
+            try:
+                return resolve(constraints=fixed | pinned)
+            except Conflict as error:
+                if not pinned:
+                    raise
+                in_the_way = _named_by(error) & pinned.keys() or pinned.keys()
+                pinned = {key: pinned[key] for key in pinned.keys() - in_the_way}
+
+    def _from_index(self, candidate: Candidate) -> Iterable[IndexSource]:
+        locked = self._lock.extensions.values()
+        sources = [source_of(item) for item in locked if item.source == IndexSource.kind]
+        return [item for item in (*sources, candidate.source) if isinstance(item, IndexSource)]
 
     def _has_all_of(self, candidate: Candidate) -> bool:
         """Say whether what is in the host and installed already is all that it needs."""
@@ -244,10 +253,13 @@ class Workshop:
             name, facts[name], self._host, {key: facts[key] for key in facts if key != name}
         )
         roots = sorted({name, *self._lock.extensions})
-        needs = {root: needed_by(root, facts) for root in roots}
+        extras = {item.name: item.requirement.extras for item in self._from_index(candidate)}
+        needs = {root: needed_by(root, facts, extras.get(root, ())) for root in roots}
         locked = {}
         for key, (path, item) in sorted(files.items()):
             users = tuple(root for root in roots if key in needs[root])
+            if not users and key not in roots:
+                continue
             locked[key] = LockedWheel(item.version, path.name, sha256(path), users)
             self._store.add(path, locked[key])
         extension = _locked_extension(candidate, facts[name], locked[name])
@@ -301,6 +313,13 @@ def _root(candidate: Candidate, links: Path) -> Path | str | None:
     return links / candidate.wheel.name if candidate.wheel else None
 
 
+def _named_by(error: Conflict) -> set[str]:
+    """Return the packages whose pinned versions pip says are in the way."""
+    lines = [*error.members.get("conflicts", ()), error.members.get("missing", "")]
+    pins = (re.findall(r"\(constraint\) (\S+?)==|^([\w.-]+)[=<>~!]", line) for line in lines)
+    return {canonicalize_name(one or two) for found in pins for one, two in found}
+
+
 def _as_resolved(facts: WheelFacts) -> Resolved:
     return Resolved(facts.name, facts.version, facts.description, facts.author)
 
@@ -345,4 +364,5 @@ def _locked_extension(
         license=facts.license,
         installed_at=now,
         updated_at=now,
+        transport=source.transport if isinstance(source, GitSource) else "https",
     )
