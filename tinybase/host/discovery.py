@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, PackageMetadata, distributions
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -146,16 +146,16 @@ def _describe(
         entry_points=entry_points,
         location=location,
         managed=location == generation,
-        description=_field(distribution, "Summary"),
-        author=_field(distribution, "Author") or _field(distribution, "Author-email"),
-        license=_field(distribution, "License-Expression") or _field(distribution, "License"),
-        problem=_incompatibility(distribution),
+        description=_field(metadata, "Summary"),
+        author=_field(metadata, "Author") or _field(metadata, "Author-email"),
+        license=_field(metadata, "License-Expression") or _field(metadata, "License"),
+        problem=_incompatibility(metadata),
         fingerprint=_fingerprint(distribution),
     )
 
 
-def _field(distribution: Distribution, name: str) -> str:
-    return str(distribution.metadata[name]) if name in distribution.metadata else ""
+def _field(metadata: PackageMetadata, name: str) -> str:
+    return str(metadata[name]) if name in metadata else ""
 
 
 def _fingerprint(distribution: Distribution) -> str:
@@ -163,12 +163,12 @@ def _fingerprint(distribution: Distribution) -> str:
     return hashlib.sha256((distribution.read_text("RECORD") or "").encode()).hexdigest()
 
 
-def _incompatibility(distribution: Distribution) -> tuple[str, str] | None:
-    needed = _field(distribution, "Requires-Python")
+def _incompatibility(metadata: PackageMetadata) -> tuple[str, str] | None:
+    needed = _field(metadata, "Requires-Python")
     python = ".".join(str(part) for part in sys.version_info[:3])
     if needed and not _fits(python, needed):
         return "incompatible", f"needs Python {needed}; this is Python {python}"
-    for line in distribution.requires or ():
+    for line in metadata.get_all("Requires-Dist") or ():
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
