@@ -159,6 +159,69 @@ def test_an_upgraded_extension_is_loaded_anew(host, site, seen):
     assert seen == ["one start", "one START", "one stop"]
 
 
+LAZY = """
+    from tinybase.extensions import on_user_login
+    from seen import seen
+
+    VERSION = {version!r}
+
+    @on_user_login
+    def login(event):
+        from . import lazy
+        from .inner import deep
+        seen.append((VERSION, lazy.VERSION, deep.VERSION))
+"""
+
+
+def lazy_files(version):
+    return dict.fromkeys(("lazy.py", "inner/deep.py"), f"VERSION = {version!r}") | {
+        "inner/__init__.py": ""
+    }
+
+
+@pytest.mark.parametrize("is_used_before", [True, False])
+def test_an_upgrade_is_no_mixture_of_both_versions(host, site, seen, is_used_before):
+    site.add("one", LAZY.format(version="one"), files=lazy_files("one"))
+    host.start()
+    if is_used_before:
+        login(host)
+    site.add("one", LAZY.format(version="two!"), files=lazy_files("two!"))
+    host.desired.set_enabled("one", is_enabled=True)
+    host.refresh()
+    login(host)
+    assert seen == [("one",) * 3] * is_used_before + [("two!",) * 3]
+
+
+@pytest.mark.parametrize("fault", ["raise RuntimeError('boom')", "import os.nothing", "def f(:"])
+def test_an_upgrade_that_cannot_be_loaded_leaves_the_version_before_running(
+    host, site, seen, fault
+):
+    site.add("one", LAZY.format(version="one"), files=lazy_files("one"))
+    site.add("two", LIVELY)
+    host.start()
+    site.add("one", "from . import lazy\n" + fault, files=lazy_files("one"))
+    host.desired.set_enabled("one", is_enabled=True)
+    host.refresh()
+
+    state = host.extension("one")
+    assert state.status == "failed"
+    assert "version 1.0 goes on until this process ends" in state.reason
+    seen.clear()
+    login(host)
+    assert ("one", "one", "one") in seen
+
+    host.set_enabled("two", False)
+    host.set_enabled("two", True)
+    assert host.extension("one").status == "failed"
+    site.add("one", LAZY.format(version="mended"), files=lazy_files("mended"))
+    host.desired.set_enabled("one", is_enabled=True)
+    host.refresh()
+    assert (host.extension("one").status, host.extension("one").reason) == ("enabled", None)
+    seen.clear()
+    login(host)
+    assert ("mended",) * 3 in seen
+
+
 def test_an_extension_that_is_uninstalled_is_shut_down_and_missing_until_forgotten(
     host, site, seen
 ):

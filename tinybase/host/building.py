@@ -19,6 +19,7 @@ from tinybase.host.loading import (
     import_within,
     load_plugin,
     new_plugin_manager,
+    set_aside,
     unimported_modules,
     unload,
 )
@@ -94,19 +95,21 @@ class SnapshotBuilder:
             self._failures.pop(candidate.name, None)
             return unwanted
         try:
-            loaded = self._load(candidate, wish)
-            with self._around.recorder.during(Suspect(candidate.name, IMPORT)):
-                _collect(loaded, snapshot)
+            loaded = self._load(candidate, wish, snapshot)
         except LoadError as error:
             self._report(f"extension {candidate.name}", error)
-            return "failed", safe_text(error)
+            return "failed", safe_text(error) + self._keep_running(candidate.name, snapshot)
         snapshot.loaded[candidate.name] = loaded
         return "enabled", None
 
-    def _load(self, candidate: Candidate, wish: Wish) -> Loaded:
-        """Return the plugin object of an extension, importing it if need be."""
+    def _load(self, candidate: Candidate, wish: Wish, snapshot: Snapshot) -> Loaded:
+        """Return an extension, imported if need be, whose functions are in the snapshot.
+
+        An update is imported anew as a whole. If that fails, the version before is as it was.
+        """
         known = self._plugins.get(candidate.name)
         if known and known.candidate and known.candidate.fingerprint == candidate.fingerprint:
+            self._collect(known, snapshot)
             return known
         failure = self._failures.get(candidate.name)
         if failure and (failure.fingerprint, failure.wished_at) == (
@@ -114,17 +117,35 @@ class SnapshotBuilder:
             wish.updated_at,
         ):
             raise LoadError(failure.reason)
-        self._drop(candidate.name)
+        packages = {candidate.package, known.candidate.package if known and known.candidate else ""}
         try:
-            plugin = self._import(candidate)
+            with set_aside(packages - {""}):
+                loaded = Loaded(candidate.name, self._import(candidate), candidate)
+                self._collect(loaded, snapshot)
         except LoadError as error:
             self._failures[candidate.name] = _Failure(
                 candidate.fingerprint, wish.updated_at, safe_text(error)
             )
             raise
         self._failures.pop(candidate.name, None)
-        loaded = self._plugins[candidate.name] = Loaded(candidate.name, plugin, candidate)
+        self._plugins[candidate.name] = loaded
         return loaded
+
+    def _keep_running(self, name: str, snapshot: Snapshot) -> str:
+        """Go on with the version before, if there is one; return what to say about it."""
+        known = self._plugins.get(name)
+        if known is None or known.candidate is None:
+            return ""
+        try:
+            self._collect(known, snapshot)
+        except LoadError:
+            return ""
+        snapshot.loaded[name] = known
+        return f"; version {known.candidate.version} goes on until this process ends"
+
+    def _collect(self, loaded: Loaded, snapshot: Snapshot) -> None:
+        with self._around.recorder.during(Suspect(loaded.name, IMPORT)):
+            _collect(loaded, snapshot)
 
     def _import(self, candidate: Candidate) -> ExtensionPlugin:
         with self._around.recorder.during(Suspect(candidate.name, IMPORT)):

@@ -250,7 +250,8 @@ class Host:
                 status_reason=state.reason,
             )
         for other in self._current.loaded.keys() & new.states.keys():
-            if new.states[other].status != "enabled":
+            was_enabled = self._current.states[other].status == "enabled"
+            if was_enabled and new.states[other].status != "enabled":
                 raise Conflict(
                     f"Extension '{name}' cannot be enabled together with '{other}': "
                     f"{new.states[other].reason}",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -71,6 +72,28 @@ def unload(package: str) -> None:
     for module in [m for m in sys.modules if m == package or m.startswith(package + ".")]:
         del sys.modules[module]
     forget(package)
+
+
+@contextmanager
+def set_aside(packages: Collection[str]) -> Iterator[None]:
+    """Forget packages while the block imports their successors; bring them back if it fails.
+
+    No module of the old ones is found by the new ones, not even one that is imported later.
+    """
+    old = {
+        name: module
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] in packages
+    }
+    for package in packages:
+        unload(package)
+    try:
+        yield
+    except LoadError:
+        for package in packages:
+            unload(package)
+        sys.modules.update(old)
+        raise
 
 
 def new_plugin_manager() -> pluggy.PluginManager:
