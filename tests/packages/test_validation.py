@@ -442,3 +442,50 @@ def test_nothing_of_the_extension_is_run(flat):
 
     assert not marker.exists()
     assert not any("my_extension" in name for name in set(sys.modules) - before)
+
+
+ODD_PROJECTS = [
+    "project = 5",
+    "[project]",
+    '[project]\nname = ["a"]\nversion = 1',
+    '[project]\nname = "a"\ndynamic = 5',
+    '[project]\nname = "a"\nauthors = 5\nlicense = []',
+    '[project]\nname = "a"\ndependencies = [5, "x y"]',
+    '[project]\nname = "a"\nentry-points = 5',
+    '[project]\nname = "a"\n[project.entry-points]\n"tinybase.extensions" = 5',
+    '[project]\nname = "a"\n[project.entry-points."tinybase.extensions"]\na = "../x"',
+    '[project]\nname = "a"\n[project.entry-points."tinybase.extensions"]\na = ":x"',
+    "[project",
+    "\0",
+]
+
+
+@pytest.mark.parametrize("text", ODD_PROJECTS, ids=range(len(ODD_PROJECTS)))
+def test_an_odd_project_file_is_an_error_and_no_crash(tmp_path, text):
+    write(tmp_path, {"pyproject.toml": text, "a/__init__.py": ""})
+
+    assert look(tmp_path).errors
+
+
+ODD_CODE = [
+    ("\0", "syntax"),
+    ("@", "syntax"),
+    ("from ... import x", None),
+    ("@a.b[0](1)\n@(lambda f: f)\ndef f(): ...", None),
+    ("@on_startup(*a, **b)\ndef f(): ...", None),
+    ("@on_record_create\ndef f(a, /, b=1, *c, d=2, **e): ...", None),
+    ("@register(1, 2, 3)\ndef f(): ...", "function"),
+    ("@register(name={}, tags={1: 2})\ndef f(): ...", "function"),
+    ("@hookimpl(specname=[1])\ndef f(): ...", "hookimpl"),
+    ("from .hooks import on_startup\n@on_startup\ndef f(): ...", None),
+    ("x = " + "a + " * 900 + "1", None),
+    ("pattern = '\\d'", None),
+    ("try:\n    import ujson\nexcept* ImportError:\n    pass", None),
+]
+
+
+@pytest.mark.parametrize(("code", "kind"), ODD_CODE, ids=range(len(ODD_CODE)))
+def test_odd_code_does_not_crash_it(flat, code, kind):
+    write(flat, {"hooks.py": HEAD + code + "\n"})
+
+    assert [item.code for item in look(flat).findings] == ([kind] if kind else [])

@@ -193,7 +193,14 @@ def read_project(root: Path) -> Known:
     """Read what a project with a build system of its own says without being built."""
     project = read_pyproject(root).get("project")
     if isinstance(project, dict):
-        return _of_project_table(project)
+        try:
+            return _of_project_table(project)
+        except (AttributeError, TypeError) as error:
+            raise _refused(
+                "has values of the wrong type under [project]. Write them as the packaging "
+                "guide of Python has them",
+                "pyproject.toml",
+            ) from error
     cfg = read_setup_cfg(root)
     if not cfg.has_section("metadata"):
         return Known()

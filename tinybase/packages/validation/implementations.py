@@ -38,7 +38,10 @@ def implementation_faults(
         yield error(file, line, "hookimpl", f"@hookimpl: {refused}", f"It takes {known}.")
         return
     hook = options.get("specname") or definition.name
-    if hook in HOOKS:
+    if not isinstance(hook, str):
+        message, remedy = "@hookimpl: specname is a text", f'Write specname="{min(HOOKS)}".'
+        yield error(file, line, "hookimpl", message, remedy)
+    elif hook in HOOKS:
         yield from _misfits(file, definition, hook, options, owner)
     elif not options.get("optionalhook"):
         near = difflib.get_close_matches(hook, HOOKS, n=1)

@@ -21,6 +21,8 @@ from tinybase.packages.validation.findings import Finding, error, from_fault, wa
 from tinybase.packages.wheels import ENTRY_POINT_GROUP
 
 _PYPROJECT = "pyproject.toml"
+_GROUP = ("project", "entry-points", ENTRY_POINT_GROUP)
+_ENTRY_POINT = re.compile(r"\s*[^\W\d]\w*(\.\w+)*\s*(:\s*\w+(\.\w+)*\s*)?(\[.*\])?\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,11 @@ def _raw_table(root: Path) -> Mapping[str, Any]:
 
 
 def _read_packaged(root: Path, note: Callable[[Finding], None]) -> Project:
-    known = candidates.read_project(root)
+    try:
+        known = candidates.read_project(root)
+    except Invalid as invalid:
+        _note_faults(root, invalid, note)
+        known = candidates.Known()
     if (root / manifest.FILE_NAME).exists():
         found = _manifest(root, note)
         if found and known.version and found.version != known.version:
@@ -177,6 +183,10 @@ def _read_packaged(root: Path, note: Callable[[Finding], None]) -> Project:
     values = _entry_points(root)
     if not values:
         note(_no_entry_point(root, file, known.name))
+    for value in values:
+        if not _ENTRY_POINT.fullmatch(value):
+            message, remedy = f"the entry point {value!r} names no module", 'Write "a_package".'
+            note(error(file, line_of(root / file, _GROUP), "entry-point", message, remedy))
     package = known.name.replace("-", "_")
     if known.name and (fault := manifest.import_name_fault(package)) and not values:
         note(error(file, line_of(root / file, ("project", "name")), "reserved", fault, "Rename."))
@@ -188,7 +198,7 @@ def _read_packaged(root: Path, note: Callable[[Finding], None]) -> Project:
         version=known.version,
         license=known.license,
         requirements=_requirements(known.requirements, root, file, note),
-        entry_points=tuple(map(EntryPoint.parse, values)),
+        entry_points=tuple(map(EntryPoint.parse, filter(_ENTRY_POINT.fullmatch, values))),
     )
 
 
@@ -201,7 +211,7 @@ def _entry_points(root: Path) -> list[str]:
     project = candidates.read_pyproject(root).get("project", {})
     groups = project.get("entry-points", {}) if isinstance(project, dict) else {}
     group = groups.get(ENTRY_POINT_GROUP, {}) if isinstance(groups, dict) else {}
-    if group:
+    if group and isinstance(group, dict):
         return [str(value) for value in group.values()]
     cfg = candidates.read_setup_cfg(root)
     text = cfg.get("options.entry_points", ENTRY_POINT_GROUP, fallback="")

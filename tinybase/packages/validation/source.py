@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,7 @@ from pathlib import Path
 import tinybase.extensions
 import tinybase_hookspecs
 from tinybase.packages.validation.findings import Finding, error
+from tinybase.packages.validation.syntax import blocks
 
 _MARKER = "tinybase_hookspecs.hookimpl"
 DOORS: Mapping[str, tuple[str, ...]] = {
@@ -151,7 +153,7 @@ def parse(
         file = path.relative_to(root).as_posix()
         try:
             source = path.read_text("utf-8-sig")
-            tree = ast.parse(source)
+            tree = _parsed(source)
         except SyntaxError as fault:
             note(error(file, fault.lineno, "syntax", str(fault.msg), "Correct the syntax."))
         except (UnicodeDecodeError, ValueError, RecursionError, OSError) as fault:
@@ -160,6 +162,13 @@ def parse(
         else:
             modules[name] = Module(name, file, source, tree, path.name == "__init__.py")
     return modules
+
+
+def _parsed(source: str) -> ast.Module:
+    with warnings.catch_warnings():
+        # What Python thinks of the style of somebody else's code is for them to hear.
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
 
 
 class _Imports(ast.NodeVisitor):
@@ -198,6 +207,13 @@ class _Imports(ast.NodeVisitor):
 
     def visit_Try(self, node: ast.Try) -> None:
         self._within(node, "_guarded" if any(map(_catches_imports, node.handlers)) else "")
+
+    def visit_TryStar(self, node: ast.TryStar) -> None:
+        self._within(node, "_guarded" if any(map(_catches_imports, node.handlers)) else "")
+
+    def generic_visit(self, node: ast.AST) -> None:
+        for block in blocks(node):
+            self.visit(block)
 
     def _within(self, node: ast.AST, circumstance: str) -> None:
         before = getattr(self, circumstance, False)

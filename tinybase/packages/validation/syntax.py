@@ -15,7 +15,7 @@ def definitions(
     tree: ast.AST, scope: str = "", owner: ast.ClassDef | None = None
 ) -> Iterator[tuple[Definition, str, ast.ClassDef | None]]:
     """Yield every function and class with its qualified name and the class it is in."""
-    for node in ast.iter_child_nodes(tree):
+    for node in blocks(tree):
         if isinstance(node, ast.ClassDef):
             yield node, f"{scope}{node.name}", owner
             yield from definitions(node, f"{scope}{node.name}.", node)
@@ -24,6 +24,16 @@ def definitions(
             yield from definitions(node, f"{scope}{node.name}.<locals>.")
         else:
             yield from definitions(node, scope, owner)
+
+
+def blocks(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what can hold statements directly in a node.
+
+    Expressions hold none, and may be nested too deeply to be walked into.
+    """
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
+            yield child
 
 
 def bindings(tree: ast.Module) -> Iterator[tuple[str, int]]:
