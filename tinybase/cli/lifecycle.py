@@ -23,11 +23,13 @@ from tinybase.cli.output import (
     table,
     yes_option,
 )
+from tinybase.cli.plan import NOTICE
 from tinybase.packages.generations import Generations
 
 if TYPE_CHECKING:
     from tinybase.packages.changes import Change
     from tinybase.packages.history import Generation, Rollback
+    from tinybase.packages.sync import SyncPlan
     from tinybase.packages.updates import State, UpdatePlan
 
 
@@ -148,11 +150,44 @@ def update(
         click.echo("Nothing had to be changed.")
 
 
+@click.command("sync")
+@yes_option
+@click.option(
+    "--frozen", is_flag=True, help="Refuse a lock that would have to be changed for this machine."
+)
+@json_option
+def sync(*, yes: bool, frozen: bool, as_json: bool) -> None:
+    """Make this machine what extensions.lock says.
+
+    Commits, versions and digests are exactly those of the file, which may come from another
+    machine. Where it does not fit this one, for example another Python, what fits is found
+    and written to the file; --frozen refuses that, for CI and images.
+
+    \b
+    Examples:
+      tinybase extensions sync
+      tinybase extensions sync --frozen --yes
+    """
+    with context.services() as services:
+        service = services.extensions.synchronisation
+        done = service.sync(frozen=frozen, confirm=partial(_ask_sync, yes=yes), progress=note)
+    if as_json:
+        emit_json(done)
+        return
+    for reason in done.adapted:
+        note(f"extensions.lock was changed for this machine: {reason}.")
+    for change in done.changes:
+        click.echo(printable(str(change)))
+    if not done.changes:
+        click.echo("This machine is what extensions.lock says.")
+
+
 def add_to(group: click.Group) -> None:
     """Add these commands to a group."""
     group.add_command(history)
     group.add_command(rollback)
     group.add_command(update)
+    group.add_command(sync)
 
 
 def tell_changes(changes: Iterable[Change]) -> None:
@@ -166,6 +201,15 @@ def _ask(plan: UpdatePlan, *, yes: bool) -> None:
     if any(item.runs_build_code for item in plan.updates):
         note("Building runs code of theirs, with your rights.")
     confirm(f"Update {', '.join(item.name for item in plan.updates)}?", yes=yes)
+
+
+def _ask_sync(plan: SyncPlan, *, yes: bool) -> None:
+    note("To become what extensions.lock says:")
+    tell_changes(plan.changes)
+    if plan.builds:
+        note(f"Building {', '.join(plan.builds)} runs code of theirs, with your rights.")
+    note(f"\n{NOTICE}")
+    confirm("Do that?", yes=yes)
 
 
 def _tell_plan(plan: UpdatePlan) -> None:

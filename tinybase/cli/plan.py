@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tinybase.packages.inspection import Inspection
     from tinybase.packages.plan import Plan
 
-_NOTICE = "Extensions execute arbitrary Python code. Only install extensions from trusted sources."
+NOTICE = "Extensions execute arbitrary Python code. Only install extensions from trusted sources."
 
 
 @click.command("plan")
@@ -59,7 +59,7 @@ def ask(found: Plan, *, yes: bool) -> None:
     """
     for line in plan_lines(found):
         note(line)
-    note(f"\n{_NOTICE}")
+    note(f"\n{NOTICE}")
     confirm(f"Install {found.name or found.address}?", yes=yes)
 
 

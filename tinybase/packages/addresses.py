@@ -34,7 +34,10 @@ _FORMS = "Write ./FOLDER, the name of a package or https://github.com/USER/REPOS
 
 @dataclass(frozen=True, slots=True)
 class GitSource:
-    """A repository on GitHub; no ``ref`` means its newest release, else its default branch."""
+    """A repository on GitHub; no ``ref`` means its newest release, else its default branch.
+
+    ``known_as`` is the tag or branch that a ``ref`` that is a commit was found under.
+    """
 
     kind: ClassVar[str] = "github"
 
@@ -43,6 +46,7 @@ class GitSource:
     ref: str | None = None
     subdirectory: str | None = None
     transport: str = "https"
+    known_as: str | None = None
 
     @property
     def address(self) -> str:

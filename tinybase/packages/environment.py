@@ -98,13 +98,19 @@ def for_git(environ: Mapping[str, str]) -> dict[str, str]:
 
 def for_pip(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what pip gets: where the index is, nothing that says what or where to install."""
-    return _let_through(environ, _COMMON | _PIP | _BUILDING, ("LC_",)) | {
-        # A configuration file may say otherwise; this is stronger.
-        "PIP_USER": "0",
-        "PIP_REQUIRE_VIRTUALENV": "0",
-        "PIP_NO_INPUT": "1",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    }
+    # So that what is built twice is the same twice, as far as the backend can.
+    defaults = {"SOURCE_DATE_EPOCH": "315532800"}
+    return (
+        defaults
+        | _let_through(environ, _COMMON | _PIP | _BUILDING, ("LC_",))
+        | {
+            # A configuration file may say otherwise; this is stronger.
+            "PIP_USER": "0",
+            "PIP_REQUIRE_VIRTUALENV": "0",
+            "PIP_NO_INPUT": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        }
+    )
 
 
 def for_pip_alone(environ: Mapping[str, str]) -> dict[str, str]:

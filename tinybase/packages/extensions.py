@@ -24,6 +24,7 @@ from tinybase.packages.lock import Lock
 from tinybase.packages.observation import Observation
 from tinybase.packages.pipeline import Pipeline, Progress, does_not_load, silent
 from tinybase.packages.plan import Plan
+from tinybase.packages.sync import Sync
 from tinybase.packages.updates import Updates
 from tinybase.packages.views import ExtensionDetails, InstalledExtension, Row, view
 from tinybase.packages.wheels import read_wheel
@@ -37,7 +38,7 @@ class Extensions:
     """The extensions of one instance.
 
     Every change goes through one pipeline; ``history`` has the ways back,
-    ``updates`` the ways forward.
+    ``updates`` the ways forward, ``synchronisation`` follows the lock of another machine.
     """
 
     def __init__(self, config: Config, database: Database, host: Host) -> None:
@@ -47,6 +48,7 @@ class Extensions:
         self._pipeline = Pipeline(config, database, host)
         self.history = History(self._pipeline)
         self.updates = Updates(self._pipeline, config)
+        self.synchronisation = Sync(self._pipeline, config)
         self._metrics = Metrics(database)
 
     # --- what is there ---------------------------------------------------------------

@@ -146,6 +146,8 @@ def _choose(source: GitSource, refs: Mapping[str, str]) -> _Target:
             raise _not_found(f"{source.address} is empty. Push a commit to it")
         branch = refs.get("HEAD -> ", "refs/heads/HEAD").removeprefix("refs/heads/")
         return _target(refs, "HEAD", branch)
+    if source.known_as is not None:
+        return _Target(source.ref, source.known_as, source.ref)
     for prefix in ("refs/tags/", "refs/heads/"):
         if f"{prefix}{source.ref}" in refs:
             return _target(refs, f"{prefix}{source.ref}", source.ref)

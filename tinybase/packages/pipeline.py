@@ -71,10 +71,15 @@ class Pipeline:
         self._host.refresh()
 
     @contextmanager
-    def workshop(self, lock: Lock | None = None) -> Iterator[Workshop]:
-        """Open a folder for preparing a change, by default of what is installed."""
+    def workshop(
+        self, lock: Lock | None = None, *, prefer: Mapping[str, str] | None = None
+    ) -> Iterator[Workshop]:
+        """Open a folder for preparing a change, by default of what is installed.
+
+        :param prefer: the versions that packages shall have if they can.
+        """
         with tempfile.TemporaryDirectory(prefix="tinybase-") as folder:
-            yield Workshop(Path(folder), self._config, lock or self.lock(), self.store)
+            yield Workshop(Path(folder), self._config, lock or self.lock(), self.store, prefer)
 
     def changes_to(self, lock: Lock) -> tuple[Change, ...]:
         """Return what would change if another set were in force."""

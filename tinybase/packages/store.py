@@ -28,6 +28,10 @@ class WheelStore:
             raise ConfigError(f"{path} is missing. Uninstall its extension and install it again.")
         return path
 
+    def has(self, wheel: LockedWheel) -> bool:
+        """Say whether a wheel is here."""
+        return (self._folder / wheel.sha256 / wheel.file).is_file()
+
     def add(self, path: Path, wheel: LockedWheel) -> None:
         """Keep a wheel."""
         kept = self._folder / wheel.sha256 / wheel.file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -50,13 +50,22 @@ class Workshop:
 
     :param lock: what is installed.
     :param store: where the wheels of what is installed are, and where new ones go.
+    :param prefer: the versions that packages shall have if they can.
     """
 
-    def __init__(self, folder: Path, config: Config, lock: Lock, store: WheelStore) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        lock: Lock,
+        store: WheelStore,
+        prefer: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = folder
         self._config = config
         self._lock = lock
         self._store = store
+        self._prefer = dict(prefer or {})
         self._host = HostPackages(config.instance)
         self._foreseen: _Resolution | None = None
         self.pip = Pip(self._new_folder("pip"))
@@ -201,7 +210,8 @@ class Workshop:
             return [_as_resolved(facts) for _, facts in _wheels_in(links)]
         roots = [str(root), *(str(links / e.wheel.file) for e in self._lock.extensions.values())]
         fixed = self._host.constraints()
-        pinned = {name: wheel.version for name, wheel in self._lock.packages.items()}
+        locked = {name: wheel.version for name, wheel in self._lock.packages.items()}
+        pinned = self._prefer | locked
         resolve = partial(self.pip.resolve, roots, links=links, only_wheels=only_wheels)
         while True:
             try:
