@@ -163,6 +163,21 @@ def test_build_makes_the_wheel_that_an_operator_gets(run: Run, here: Path, tmp_p
     assert [path.name for path in wheel.parent.iterdir()] == [wheel.name]
 
 
+def test_build_of_a_packaged_extension_is_done_by_pip(run: Run) -> None:
+    run("extensions", "new", "my-extension", "--layout", "packaged")
+    before = sorted(Path("my-extension").rglob("*"))
+
+    document = run("extensions", "build", "my-extension", "--json").json
+
+    assert document["layout"] == "pyproject"
+    assert {"my_extension/hooks.py", "my_extension/py.typed"} <= set(document["contents"])
+    entry_points = zipfile.ZipFile(document["file"]).read(
+        "my_extension-0.1.0.dist-info/entry_points.txt"
+    )
+    assert b"my-extension = my_extension" in entry_points
+    assert sorted(Path("my-extension").rglob("*")) == before
+
+
 def test_build_twice_gives_the_same_and_shows_what_is_inside(run: Run, here: Path) -> None:
     first = run("extensions", "build", "my-extension", "--out", "a").out
     second = run("extensions", "build", "my-extension", "--out", "a").out

@@ -251,6 +251,19 @@ def test_every_fault_of_the_manifest_has_its_line(flat):
     assert all(item.remedy for item in found)
 
 
+def test_a_faulty_manifest_hides_no_other_fault(flat):
+    text = (flat / "extension.toml").read_text()
+    (flat / "extension.toml").write_text(
+        text.replace("license =", "licence =").replace(">=2", "^2")
+    )
+    write(flat, {"hooks.py": "import foreign\n"})
+    (flat / "__init__.py").write_text("from . import functions, hooks\n__version__ = '7'\n")
+
+    assert sorted(item.code for item in look(flat).findings) == [
+        "license", "undeclared-dependency", "unknown-key", "value", "version-mismatch",
+    ]  # fmt: skip
+
+
 def test_toml_that_cannot_be_read_has_its_line(flat):
     (flat / "extension.toml").write_text("[extension]\nname = \n")
 

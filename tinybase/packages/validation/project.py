@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from tinybase.errors import Invalid
 from tinybase.host.loading import EntryPoint
@@ -126,9 +127,9 @@ def _read_flat(root: Path, note: Callable[[Finding], None]) -> Project:
         layout=candidates.FLAT,
         file=manifest.FILE_NAME,
         name=name,
-        version=found.version if found else "",
+        version=found.version if found else _readable_version(table),
         license=found.license if found else str(table.get("license", "")),
-        requirements=found.dependencies if found else None,
+        requirements=found.dependencies if found else tuple(_readable_names(table)),
         entry_points=(EntryPoint(package),) if package.isidentifier() else (),
     )
 
@@ -159,6 +160,23 @@ def _raw_table(root: Path) -> Mapping[str, Any]:
         return {}
     table = document.get("extension")
     return table if isinstance(table, dict) else {}
+
+
+def _readable_version(table: Mapping[str, Any]) -> str:
+    try:
+        return str(Version(str(table.get("version", ""))))
+    except InvalidVersion:
+        return ""
+
+
+def _readable_names(table: Mapping[str, Any]) -> Iterator[Requirement]:
+    """Yield the packages that a faulty manifest declares, whatever their versions."""
+    declared = table.get("dependencies", {})
+    for text in declared if isinstance(declared, dict | list) else ():
+        try:
+            yield Requirement(str(text))
+        except InvalidRequirement:
+            continue
 
 
 def _read_packaged(root: Path, note: Callable[[Finding], None]) -> Project:

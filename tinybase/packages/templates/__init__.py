@@ -1,0 +1,1 @@
+"""The files of new extensions, with ``$words`` left open."""
