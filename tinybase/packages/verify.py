@@ -18,7 +18,7 @@ from tinybase.host.recorder import FlightRecorder
 from tinybase.host.snapshot import PROJECT, ExtensionState
 from tinybase.packages.import_names import distribution_of
 from tinybase.packages.observation import Observation
-from tinybase.packages.process import Finished, Overdue, run
+from tinybase.packages.process import Finished, Overdue, run_untrusted
 
 _START_SECONDS = 30
 
@@ -109,7 +109,7 @@ class Verifier:
             }
             seconds = self._config.extensions.import_timeout_seconds
             try:
-                finished: Finished | None = run(
+                finished: Finished | None = run_untrusted(
                     [sys.executable, "-P", "-m", "tinybase.packages.probe", json.dumps(order)],
                     environ=self._environ,
                     cwd=self._config.instance,
