@@ -307,9 +307,13 @@ def drop_all(): pass
         ("x = a" + ".b" * 50_000, "nested too deeply", 0),
         ("a0 = os\n" + "".join(f"a{n + 1} = a{n}\n" for n in range(5_000)) + "a5000.x()",
          "nested too deeply", 0),
+        ("".join(f"import m{n} as x\n" for n in range(200)) + "x.y()", "too many things", 0),
         ("#" * (reading.MAX_FILE + 1), "larger than 1024 KiB", 0),
     ],
-    ids=["syntax", "text", "cookie", "null", "parentheses", "minus", "dots", "names", "size"],
+    ids=[
+        *("syntax", "text", "cookie", "null", "parentheses", "minus", "dots", "chain", "names"),
+        "size",
+    ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_reported_and_not_fatal(
     source: str | bytes, reason: str, line: int, tmp_path: Path

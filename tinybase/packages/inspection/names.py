@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 _BUILTINS = frozenset(dir(builtins))
 _MAX_NAME = 200
+_MAX_MEANINGS = 100
 
 _Value = ast.expr | str | None
 _Scoped = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
@@ -63,6 +64,7 @@ class Module:
         self._top = Scope()
         self._stars: list[str] = []
         self._known: dict[tuple[Scope, str], frozenset[str]] = {}
+        self._found: dict[ast.expr, frozenset[str]] = {}
         # At the top, and only there, a definition surely takes the place of a builtin.
         self._own = frozenset(_defined(tree.body))
         self._scan(tree)
@@ -72,25 +74,14 @@ class Module:
 
         An object that a call returns has the name of what was called, and ``()``. Names of
         the extension's own modules begin with a dot.
+
+        :raises ValueError: if there are so many that somebody must have made it so.
         """
-        match node:
-            case ast.Name(id=name):
-                return self._meanings_of_name(name, scope)
-            case ast.Attribute(value=value, attr=attr):
-                return _members(self.meanings(value, scope), attr)
-            case ast.Call():
-                return self._meanings_of_call(node, scope)
-            case ast.Subscript(value=value, slice=ast.Constant(value=str(key))):
-                return frozenset(_entries(self.meanings(value, scope), key))
-            case ast.BinOp(left=left, op=ast.Div()):
-                return self.meanings(left, scope)
-            case ast.Await(value=value) | ast.NamedExpr(value=value):
-                return self.meanings(value, scope)
-            case ast.IfExp(body=first, orelse=second):
-                return self.meanings(first, scope) | self.meanings(second, scope)
-            case ast.BoolOp(values=values):
-                return frozenset().union(*(self.meanings(value, scope) for value in values))
-        return frozenset()
+        if node not in self._found:
+            self._found[node] = self._meanings_of(node, scope)
+            if len(self._found[node]) > _MAX_MEANINGS:
+                raise ValueError("a name stands for too many things")
+        return self._found[node]
 
     def texts(self, node: ast.expr | None, scope: Scope) -> tuple[str, ...] | None:
         """Return the constant text, or texts, that an expression is; ``None`` if it is none."""
@@ -98,9 +89,7 @@ class Module:
             case ast.Constant(value=str(text)):
                 return (text,)
             case ast.List(elts=items) | ast.Tuple(elts=items):
-                found = [self.texts(item, scope) for item in items]
-                parts = [part for part in found if part is not None]
-                return sum(parts, ()) if len(parts) == len(found) else None
+                return self._texts_of_items(items, scope)
             case ast.Name(id=name):
                 return self._texts_of_name(name, scope)
         return None
@@ -121,6 +110,26 @@ class Module:
         return None
 
     # --- looking names up ------------------------------------------------------------
+
+    def _meanings_of(self, node: ast.expr, scope: Scope) -> frozenset[str]:
+        match node:
+            case ast.Name(id=name):
+                return self._meanings_of_name(name, scope)
+            case ast.Attribute(value=value, attr=attr):
+                return _members(self.meanings(value, scope), attr)
+            case ast.Call():
+                return self._meanings_of_call(node, scope)
+            case ast.Subscript(value=value, slice=ast.Constant(value=str(key))):
+                return frozenset(_entries(self.meanings(value, scope), key))
+            case ast.BinOp(left=left, op=ast.Div()):
+                return self.meanings(left, scope)
+            case ast.Await(value=value) | ast.NamedExpr(value=value):
+                return self.meanings(value, scope)
+            case ast.IfExp(body=first, orelse=second):
+                return self.meanings(first, scope) | self.meanings(second, scope)
+            case ast.BoolOp(values=values):
+                return frozenset().union(*(self.meanings(value, scope) for value in values))
+        return frozenset()
 
     def _meanings_of_name(self, name: str, scope: Scope) -> frozenset[str]:
         found: frozenset[str] = frozenset()
@@ -164,6 +173,15 @@ class Module:
             elif len(function) < _MAX_NAME:
                 found.add(f"{function}()")
         return frozenset(found)
+
+    def _texts_of_items(self, items: list[ast.expr], scope: Scope) -> tuple[str, ...] | None:
+        found: list[str] = []
+        for item in items:
+            texts = self.texts(item, scope)
+            if texts is None or len(found) > _MAX_MEANINGS:
+                return None
+            found.extend(texts)
+        return tuple(found)
 
     def _texts_of_name(self, name: str, scope: Scope) -> tuple[str, ...] | None:
         where: Scope | None = scope

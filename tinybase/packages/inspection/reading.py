@@ -33,7 +33,7 @@ from tinybase.packages.inspection.uses import Uses
 from tinybase.packages.inspection.variables import Variables
 
 MAX_FILE: Final = 1024 * 1024
-MAX_TOTAL: Final = 16 * 1024 * 1024
+MAX_TOTAL: Final = 8 * 1024 * 1024
 MAX_FILES: Final = 5_000
 
 _SOURCE: Final = (".py", ".pyw")
