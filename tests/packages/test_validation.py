@@ -5,16 +5,23 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from github import write
 
+import tinybase.functions
+from tinybase.errors import TinyBaseError
 from tinybase.functions.registration import check_declaration
+from tinybase.functions.table import FunctionTable
+from tinybase.host.guard import Surroundings
+from tinybase.host.loading import EntryPoint, load_plugin, new_plugin_manager, unload
+from tinybase.host.plugin import LoadError
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.scaffold import LAYOUTS, new_extension
 from tinybase.packages.validation import Finding, Report, Severity, validate
+from tinybase.packages.validation.source import DOORS
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 HEAD = "from tinybase.extensions import *\nfrom tinybase.functions import register\n"
@@ -82,14 +89,14 @@ SOUND = [
     "@on_record_create\ndef f(event): ...",
     "@on_record_create()\ndef f(anything): ...",
     "@on_record_create(collection=['a', 'b*'])\ndef f(event, ctx): ...",
-    "@on_record_create(collection=NAME)\ndef f(event, *, extra=1): ...\nNAME = 'x'",
+    "NAME = 'x'\n@on_record_create(collection=NAME)\ndef f(event, *, extra=1): ...",
     "@on_record_create\n@on_record_update(collection=None)\ndef f(event): ...",
     "@on_record_create(**{})\ndef f(event): ...",
     "on_startup(lambda: None)\non_record_create(collection='a')(print)",
     "class A:\n    @staticmethod\n    @on_startup\n    def f(): ...",
     "class A:\n    @on_startup\n    @staticmethod\n    def f(): ...",
     "class A:\n    def f(self): ...\non_startup(A().f)",
-    "import functools\n@on_startup\n@functools.cache\ndef f(a, b, c): ...",
+    "def bound(function): return lambda: None\n@on_startup\n@bound\ndef f(a, b, c): ...",
     "@on_function_call(name='x')\ndef f(event):\n    def g():\n        yield\n    list(g())",
     "@hookimpl\ndef tinybase_on_startup(): ...",
     "@hookimpl(specname='tinybase_on_user_login', tryfirst=True)\ndef f(event): ...",
@@ -148,7 +155,7 @@ WRONG = [
     ("import tinybase_hookspecs.markers as m\nh = m.HookimplMarker('tinybase')\n@h\ndef f(): ...",
      5, "unknown-hook", "no hook"),
     ("@hookimpl\ndef tinybase_on_startup(app): ...", 4, "hookimpl", "takes app"),
-    ("@hookimpl\ndef tinybase_on_startup():\n    yield", 4, "hookimpl", "generator"),
+    ("@hookimpl\ndef tinybase_on_startup():\n    yield", 4, "hookimpl", "generator, so its"),
     ("@hookimpl(wrapper=True)\ndef tinybase_on_startup(): ...", 4, "hookimpl", "without a yield"),
     ("@hookimpl(first=True)\ndef tinybase_on_startup(): ...", 3, "hookimpl", "first"),
     ("@register\ndef f(ctx): ...", 3, "function", "takes a name"),
@@ -197,6 +204,55 @@ def test_what_is_only_doubtful_is_a_warning(flat, code, kind):
     found = only(look(flat))
 
     assert (found.severity, found.code) == (Severity.WARNING, kind)
+
+
+def load(code: str, folder: Path, package: str) -> None:
+    """Load an extension as a worker does, with a function that a new one has."""
+    count = (
+        "from tinybase.functions import register\n@register('my_extension_count')\ndef f(): ...\n"
+    )
+    write(
+        folder / package,
+        {
+            "__init__.py": "from . import hooks, functions\n",
+            "hooks.py": HEAD + code + "\n",
+            "functions.py": count,
+        },
+    )
+    manager, table = new_plugin_manager(), FunctionTable()
+    manager.register(load_plugin("x", [EntryPoint(package)], Surroundings(), 10))
+    for declarations in manager.hook.tinybase_register_functions():
+        for declaration in declarations:
+            table.add("x", declaration)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return the name of a package that is forgotten when the test is over."""
+    name = f"validated_{tmp_path.name}"
+    monkeypatch.syspath_prepend(tmp_path)
+    yield name
+    unload(name)
+
+
+@pytest.mark.parametrize("code", SOUND, ids=range(len(SOUND)))
+def test_a_worker_loads_what_is_not_complained_about(code, tmp_path, package):
+    load(code, tmp_path, package)
+
+
+# What loads all the same, and then never runs, fails when it is called, or is a secret.
+LOADS = ("secret", "generator, so", "without a yield")
+FAILS = [case[0] for case in WRONG if not any(word in str(case) for word in LOADS)]
+
+
+@pytest.mark.parametrize("code", FAILS, ids=range(len(FAILS)))
+def test_a_worker_does_not_load_what_is_an_error(code, tmp_path, package):
+    with pytest.raises((LoadError, TinyBaseError)):
+        load(code, tmp_path, package)
+
+
+def test_validation_knows_what_functions_are_written_with():
+    assert sorted(DOORS["tinybase.functions"]) == sorted(tinybase.functions.__all__)
 
 
 def test_a_secret_is_never_repeated(flat):

@@ -42,7 +42,9 @@ from tinybase_hookspecs import FunctionDeclaration
 CheckFunction = Callable[[FunctionDeclaration], None]
 """Refuses a declaration that cannot work with a ``HandlerError``."""
 
-_EVENTS = tuple(sorted(name for name in tinybase.extensions.__all__ if name.startswith("on_")))
+_EVENTS = tuple(
+    name for name in tinybase.extensions.__all__ if hasattr(tinybase_hookspecs, f"tinybase_{name}")
+)
 _ORDER = ("tryfirst", "trylast")
 _HOOKIMPL = "tinybase_hookspecs.hookimpl"
 _REGISTER = "tinybase.functions.register"
