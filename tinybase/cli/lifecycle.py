@@ -25,12 +25,20 @@ from tinybase.cli.output import (
 )
 from tinybase.cli.plan import NOTICE
 from tinybase.packages.generations import Generations
+from tinybase.packages.lock import FILE_NAME, Lock
 
 if TYPE_CHECKING:
     from tinybase.packages.changes import Change
     from tinybase.packages.history import Generation, Rollback
     from tinybase.packages.sync import SyncPlan
     from tinybase.packages.updates import State, UpdatePlan
+
+
+_ORIGINS = {
+    "extension": "is an extension",
+    "package": "was brought by an extension",
+    "tinybase": "comes with the environment of TinyBase, where no extension can change it",
+}
 
 
 def _complete_number(
@@ -42,6 +50,17 @@ def _complete_number(
     kept = Generations(Path(ctx.find_root().params.get("instance") or ".")).kept()
     numbers = (str(int(path.name)) for path in kept)
     return [CompletionItem(number) for number in numbers if number.startswith(incomplete)]
+
+
+def _complete_package(
+    ctx: click.Context,
+    param: click.Parameter,  # noqa: ARG001 - click's form
+    incomplete: str,
+) -> list[CompletionItem]:
+    """Offer what the extensions brought."""
+    current = Generations(Path(ctx.find_root().params.get("instance") or ".")).current()
+    names = Lock.read(current / FILE_NAME).wheels() if current else {}
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
 
 
 @click.command("history")
@@ -182,12 +201,66 @@ def sync(*, yes: bool, frozen: bool, as_json: bool) -> None:
         click.echo("This machine is what extensions.lock says.")
 
 
+@click.command("check-updates")
+@json_option
+def check_updates(*, as_json: bool) -> None:
+    """Say for every extension whether there is something newer. Nothing is changed.
+
+    Repositories are asked for their releases, and the package index for what fits. Where
+    that cannot be told, the answer is "unknown", with the reason.
+
+    \b
+    Examples:
+      tinybase extensions check-updates
+      tinybase extensions check-updates --json
+    """
+    with context.services() as services:
+        found = services.extensions.updates.check(progress=note)
+    if as_json:
+        emit_json(found)
+        return
+    table(
+        [
+            {key: printable(str(value or "")) for key, value in asdict(item).items()}
+            for item in found
+        ],
+        ["Name", "Version", "Status", "Latest", "Note"],
+        empty="There are no extensions that could be newer.",
+    )
+
+
+@click.command("why")
+@click.argument("package", shell_complete=_complete_package)
+@json_option
+def why(*, package: str, as_json: bool) -> None:
+    """Say why a package is installed: which extensions need it, and through what.
+
+    \b
+    Examples:
+      tinybase extensions why requests
+      tinybase extensions why urllib3 --json
+    """
+    with context.services() as services:
+        found = services.extensions.why(package)
+    if as_json:
+        emit_json(found)
+        return
+    click.echo(f"{found.name} {found.version} {_ORIGINS[found.origin]}")
+    for path in found.paths:
+        steps = (f"{link.name} {link.version} needs {link.needs}" for link in path[:-1])
+        click.echo(f"  {printable(', '.join(steps))}")
+    if not found.paths:
+        click.echo("  no extension needs it")
+
+
 def add_to(group: click.Group) -> None:
     """Add these commands to a group."""
     group.add_command(history)
     group.add_command(rollback)
     group.add_command(update)
     group.add_command(sync)
+    group.add_command(check_updates)
+    group.add_command(why)
 
 
 def tell_changes(changes: Iterable[Change]) -> None:

@@ -94,6 +94,11 @@ def look_up(
     return Found(target.shown, target.commit)
 
 
+def is_release(ref: str) -> bool:
+    """Say whether a ref is called like a release."""
+    return _release(ref) is not None
+
+
 def is_older_release(ref: str, other: str | None) -> bool:
     """Say whether two refs are releases, and the first has the lower version."""
     one, two = _release(ref), _release(other or "")

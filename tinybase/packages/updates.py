@@ -10,14 +10,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from tinybase.config import Config
-from tinybase.errors import BadRequest, Conflict, NotFound
+from tinybase.errors import BadRequest, Conflict, NotFound, TinyBaseError
 from tinybase.packages.addresses import FolderSource, GitSource, IndexSource, Source
 from tinybase.packages.candidates import Candidate
 from tinybase.packages.changes import Change
 from tinybase.packages.checks import check_fits_together
 from tinybase.packages.closure import needed_by
 from tinybase.packages.environment import HostPackages
-from tinybase.packages.fetch import is_older_release, look_up
+from tinybase.packages.fetch import is_older_release, is_release, look_up
 from tinybase.packages.inspection import Changes, compare, inspect_wheel
 from tinybase.packages.lock import Lock, LockedExtension
 from tinybase.packages.pipeline import Pipeline, Progress, silent
@@ -75,6 +75,21 @@ class Updated:
 
     changes: tuple[Change, ...]
     kept: tuple[Kept, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether there is something newer: ``status`` is newest, available or unknown.
+
+    ``latest`` is the release, or the commit where there are none; ``note`` says why
+    something is not known, or why an update does not take it.
+    """
+
+    name: str
+    version: str
+    status: str
+    latest: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +157,20 @@ class Updates:
                 self._pipeline.put_in_force(after, workshop, purpose=purpose, insist=moved)
         return Updated(changes, kept)
 
+    def check(self, *, progress: Progress = silent) -> list[Availability]:
+        """Return for every extension whether there is something newer."""
+        self._pipeline.recover_if_idle()
+        found = []
+        lock = self._pipeline.lock()
+        for name, item in sorted(lock.extensions.items()):
+            progress(f"Asking for {name}")
+            try:
+                found.append(self._availability(name, item, lock))
+            except TinyBaseError as error:
+                unknown = Availability(name, item.version, "unknown", note=error.detail)
+                found.append(unknown)
+        return found
+
     # --- how -------------------------------------------------------------------------
 
     def _prepare(
@@ -197,6 +226,26 @@ class Updates:
             return "it is imported from where it is, so it is as new as its folder"
         kind = "folder" if isinstance(source, FolderSource) else "wheel"
         return "" if named else f"it comes from a {kind}; name it to take that again"
+
+    def _availability(self, name: str, item: LockedExtension, lock: Lock) -> Availability:
+        source = source_of(item)
+        if isinstance(source, GitSource):
+            found = look_up(source, protocols=self._config.extensions.git_protocols)
+            if found.commit == item.commit or is_older_release(found.ref, item.ref):
+                return Availability(name, item.version, "newest", found.ref)
+            asked = item.requested_ref
+            note = f"it was asked for at {asked}; --ref moves it" if asked else None
+            latest = found.ref if is_release(found.ref) else f"{found.ref} {found.commit[:12]}"
+            return Availability(name, item.version, "available", latest, note)
+        if not isinstance(source, IndexSource):
+            reason = "only repositories and the package index tell what is newer"
+            return Availability(name, item.version, "unknown", note=reason)
+        with self._pipeline.workshop(_without(lock, [name])) as workshop:
+            latest = workshop.plan(workshop.obtain(source)).version
+        if not latest:
+            return Availability(name, item.version, "unknown", note="only a build would tell")
+        is_newer = _is_older(item.version, latest)
+        return Availability(name, item.version, "available" if is_newer else "newest", latest)
 
     def _planned(
         self, lock: Lock, prepared: Iterable[_Prepared], kept: tuple[Kept, ...]
