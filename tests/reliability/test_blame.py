@@ -27,6 +27,13 @@ ON_CREATE = """
         if event.data["title"] == "deadly":
             {how}
 """
+FUNCTION = """
+    from tinybase.functions import register
+
+    @register(name="deadly", auth="public")
+    def deadly():
+        {how}
+"""
 ON_STARTUP = """
     from tinybase.extensions import on_startup
 
@@ -146,8 +153,8 @@ def test_a_handler_that_ends_the_worker_is_switched_off_at_the_third_time(
     assert (bad["status"], bad["status_reason"]) == ("quarantined", reason)
 
 
-def test_the_other_worker_serves_while_one_dies_again_and_again(site: Site) -> None:
-    site.add("bad-one", ON_CREATE.format(how=EXIT))
+def test_the_other_worker_serves_while_one_dies_in_a_function(site: Site) -> None:
+    site.add("bad-one", FUNCTION.format(how=EXIT))
     site.add("steady", STEADY)
     with site.serve() as server:
         orders = Orders(server)
@@ -156,8 +163,7 @@ def test_the_other_worker_serves_while_one_dies_again_and_again(site: Site) -> N
             connection_to(server, survivor, orders.token) as kept,
             connection_to(server, victim, orders.token) as doomed,
         ):
-            token, body = orders.token, {"title": "deadly"}
-            deadly = Ask("deadly", "POST", Orders.PATH, expects(201), lambda: body, token)
+            deadly = Ask("deadly", "POST", "/api/functions/deadly", expects(200), dict)
             health = Ask("health", "GET", "/health", expects(200)).encoded()
             with contextlib.suppress(OSError):
                 doomed.ask(deadly.encoded())
@@ -169,6 +175,7 @@ def test_the_other_worker_serves_while_one_dies_again_and_again(site: Site) -> N
                 slowest = max(slowest, time.monotonic() - asked)
         assert slowest < 1
         assert survivor in server.workers
+        assert "while it was running the function deadly of bad-one" in server.output
         server.wait_for(lambda: len(server.workers) == 2 and victim not in server.workers, 5)
 
 

@@ -25,6 +25,8 @@ from tinybase.functions.journal import CallJournal, CallPage, error_texts
 from tinybase.functions.results import plain_json
 from tinybase.functions.table import Function, FunctionTable
 from tinybase.host import Host, caused_by, event_facts
+from tinybase.host.recorder import FUNCTION, Suspect
+from tinybase.host.snapshot import PROJECT
 from tinybase_hookspecs import FunctionCallEvent, FunctionCompleteEvent
 
 _log = logging.getLogger(__name__)
@@ -193,7 +195,9 @@ class Functions:
     def _body(self, call: _Call, argument: Any, settle: Settle) -> Any:
         """Run the function; this is what happens in the thread."""
         function = call.function
+        suspect = Suspect(function.extension or PROJECT, FUNCTION, function.name)
         with (
+            self._host.around.recorder.during(suspect),
             caused_by(actor=call.actor, origin="function"),
             self._host.around.scope(),
             self._contexts.open(

@@ -22,6 +22,9 @@ from uuid import uuid4
 IMPORT = "import"
 """What is recorded instead of a hook while an extension is imported."""
 
+FUNCTION = "function"
+"""What is recorded instead of a hook while a function runs that clients call."""
+
 _STARTING = frozenset({IMPORT, "tinybase_on_startup"})
 _SLOTS = 128
 _SIZE = 256
@@ -44,6 +47,8 @@ class Suspect:
     def __str__(self) -> str:
         if self.hook == IMPORT:
             return f"importing {self.extension}"
+        if self.hook == FUNCTION:
+            return f"the function {self.handler} of {self.extension}"
         return f"{self.handler} of {self.extension} ({self.hook.removeprefix('tinybase_')})"
 
 
