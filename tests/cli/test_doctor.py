@@ -149,7 +149,20 @@ def test_a_generation_that_is_gone_and_a_damaged_lock_are_found(run: Run, extend
     assert "files_unreadable" in errors(by_code(run("doctor", "--json", code=1).json))
 
     shutil.rmtree(generation(extended))
-    assert "generation_missing" in errors(by_code(run("doctor", "--json", code=1).json))
+    found = by_code(run("doctor", "--json", code=1).json)
+    assert found["generation_missing"]["remedy"] == "Run tinybase extensions sync."
+
+
+def test_the_remedy_for_a_missing_wheel_works(run: Run, extended: Path) -> None:
+    for wheel in (extended / "extensions" / "wheels").rglob("beta*.whl"):
+        wheel.unlink()
+    assert (
+        "uninstall beta" in by_code(run("doctor", "--json", code=1).json)["wheel_missing"]["remedy"]
+    )
+
+    run("extensions", "uninstall", "beta", "--yes")
+
+    assert errors(by_code(run("doctor", "--json").json)) == set()
 
 
 def test_an_extension_that_pip_installed_too_is_found(

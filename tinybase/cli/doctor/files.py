@@ -36,8 +36,7 @@ def check(config: Config) -> Iterator[Finding]:
             "generation_missing",
             f"The generation in force, {link.readlink()}, does not exist any more.",
             link,
-            "Restore the folder extensions from a backup, or remove the link and install the "
-            f"extensions that {FILE_NAME} names again.",
+            "Run tinybase extensions sync.",
         )
         return
     generation = generations.current()
@@ -96,7 +95,8 @@ def _copy_of_lock(path: Path, lock: Lock) -> Iterator[Finding]:
         f"{FILE_NAME} does not say what is installed"
         f"{f' of {_listed(different)}' if different else ''}.",
         path,
-        "To keep what is installed, copy extensions/current/extensions.lock over it.",
+        "To install what it says, run tinybase extensions sync; to keep what is installed, copy "
+        "extensions/current/extensions.lock over it.",
     )
 
 
@@ -109,7 +109,7 @@ def _made_for_others(lock: Lock, generation: Path) -> Iterator[Finding]:
             "lock_other_python",
             f"The extensions were installed for Python {lock.python}; this is {python}.",
             generation / FILE_NAME,
-            "Install them again: packages with compiled code do not work in another Python.",
+            "Run tinybase extensions sync: compiled code does not work in another Python.",
         )
     if lock.tinybase != __version__:
         yield info(
