@@ -19,11 +19,13 @@ from tinybase.host.discovery import Candidate, current_generation, find_candidat
 from tinybase.host.metrics import Metrics, Totals
 from tinybase.packages import addresses
 from tinybase.packages.closure import applies
+from tinybase.packages.environment import HostPackages
 from tinybase.packages.history import History
 from tinybase.packages.lock import Lock
 from tinybase.packages.observation import Observation
 from tinybase.packages.pipeline import Pipeline, Progress, does_not_load, silent
 from tinybase.packages.plan import Plan
+from tinybase.packages.reasons import Reason, explain
 from tinybase.packages.sync import Sync
 from tinybase.packages.updates import Updates
 from tinybase.packages.views import ExtensionDetails, InstalledExtension, Row, view
@@ -121,6 +123,14 @@ class Extensions:
             counted_since=datetime.fromisoformat(metrics["since"]),
             functions=[item for item in observed.functions if item.owner == state.name],
         )
+
+    def why(self, package: str) -> Reason:
+        """Return why a package is installed, by any spelling of its name.
+
+        :raises NotFound: if it is not.
+        """
+        self._pipeline.recover_if_idle()
+        return explain(package, self._pipeline, HostPackages(self._config.instance))
 
     def totals(self) -> Mapping[str, Totals]:
         """Return how often the handlers of each extension were called, in all workers."""
