@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from importlib.metadata import Distribution, PackagePath, distributions
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
+from packaging.tags import Tag, sys_tags
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from tinybase import __version__
 from tinybase.cli.doctor.finding import Finding, error, info, warning
@@ -103,13 +104,15 @@ def _copy_of_lock(path: Path, lock: Lock) -> Iterator[Finding]:
 def _made_for_others(lock: Lock, generation: Path) -> Iterator[Finding]:
     if not lock.extensions:
         return
-    python = platform.python_version()
-    if _minor(lock.python) != _minor(python):
-        yield warning(
+    supported = frozenset(sys_tags())
+    foreign = [name for name, wheel in lock.wheels().items() if not _fits(wheel, supported)]
+    if foreign:
+        yield error(
             "lock_other_python",
-            f"The extensions were installed for Python {lock.python}; this is {python}.",
+            f"The extensions were installed for Python {lock.python}; this is "
+            f"{platform.python_version()}, in which {_listed(sorted(foreign))} cannot work.",
             generation / FILE_NAME,
-            "Run tinybase extensions sync: compiled code does not work in another Python.",
+            "Remove the link extensions/current, then run tinybase extensions sync.",
         )
     if lock.tinybase != __version__:
         yield info(
@@ -221,8 +224,12 @@ def _extension_of(name: str, wheel: LockedWheel) -> str:
     return wheel.required_by[0] if wheel.required_by else name
 
 
-def _minor(version: str) -> list[str]:
-    return version.split(".")[:2]
+def _fits(wheel: LockedWheel, supported: frozenset[Tag]) -> bool:
+    try:
+        tags = parse_wheel_filename(wheel.file)[3]
+    except InvalidWheelFilename:
+        return False
+    return not tags.isdisjoint(supported)
 
 
 def _listed(names: list[str]) -> str:
