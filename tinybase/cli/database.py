@@ -13,8 +13,7 @@ from tinybase.db import migrate
 from tinybase.errors import Unavailable
 
 _WRONG_ADDRESS = (
-    "database.url names a database that TinyBase does not know. Write sqlite:///tinybase.db "
-    "or postgresql+psycopg://user:password@host/name."
+    "database.url names a database that TinyBase does not know. Write sqlite:///tinybase.db."
 )
 
 

@@ -170,6 +170,8 @@ def expressions_of(engine: Engine) -> Expressions:
     """
     name = engine.dialect.name
     if name not in _EXPRESSIONS:
-        known = ", ".join(_EXPRESSIONS)
-        raise ConfigError(f"Records cannot be kept in {name} yet. Set database.url to {known}.")
+        raise ConfigError(
+            f"Records cannot be kept in {name} yet. Set database.url to an SQLite file, such as "
+            "sqlite:///tinybase.db."
+        )
     return _EXPRESSIONS[name]

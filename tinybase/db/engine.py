@@ -22,8 +22,7 @@ def engine_settings(config: Config) -> dict[str, Any]:
         url = make_url(config.database.url)
     except ArgumentError as error:
         raise ConfigError(
-            "database.url is not a database address. Write sqlite:///tinybase.db or "
-            "postgresql+psycopg://user:password@host/name."
+            "database.url is not a database address. Write sqlite:///tinybase.db."
         ) from error
     if url.get_backend_name() != "sqlite":
         return {
