@@ -235,7 +235,9 @@ def test_a_signal_while_the_server_starts_is_not_lost(project: Path, delay: floa
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=10)
 
-    assert process.returncode in {0, 130, -signal.SIGTERM}
+    # Python ends itself by SIGINT, which a shell shows as 130 too, when an interruption that
+    # was handled came in the middle of code that a string was compiled to.
+    assert process.returncode in {0, 130, -signal.SIGTERM, -signal.SIGINT}
     assert "Traceback" not in output
     assert output.count("started ") == output.count("stopped ")
 

@@ -84,6 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = _run(arguments)
+    except KeyboardInterrupt:
+        # In a moment in which click does not look out for it, such as before it parses.
+        code = INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)
     sys.exit(code)
