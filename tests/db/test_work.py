@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from tinybase import config
 from tinybase.db import Database, db
@@ -108,3 +109,58 @@ def test_writers_in_many_threads_queue_up(database):
     for thread in threads:
         thread.join()
     assert count(database) == 80
+
+
+def test_what_is_written_together_is_one_transaction_that_is_told_of_at_its_end(database):
+    told, begun = [], []
+    with database.together(begun.append) as joint:
+        assert joint.work is None
+        add(database, "one", told)
+        add(database, "two", told)
+        assert count(database) == 0
+        assert told == []
+
+    assert begun == [joint.work]
+    assert told == [2, 2]
+    add(database, "three")
+    assert count(database) == 3
+
+
+def test_what_is_written_together_is_forgotten_together(database):
+    told = []
+
+    def fail():
+        with database.together(lambda _: None):
+            add(database, "one", told)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert (count(database), told) == (0, [])
+
+
+def test_a_part_that_fails_takes_nothing_else_with_it(database):
+    told = []
+
+    def fail():
+        with database.write() as work:
+            work.after_commit(lambda: told.append("never"))
+            work.connection.execute(insert(counters).values(name="two", value=1))
+            work.connection.execute(insert(counters).values(name="one", value=1))
+
+    with database.together(lambda _: None):
+        add(database, "one", told)
+        with pytest.raises(IntegrityError):
+            fail()
+        add(database, "three", told)
+
+    assert count(database) == 2
+    assert told == [2, 2]
+
+
+def test_other_threads_write_for_themselves(database):
+    with database.together(lambda _: None):
+        thread = threading.Thread(target=add, args=(database, "other"))
+        thread.start()
+        thread.join()
+        assert count(database) == 1

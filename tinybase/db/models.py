@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
@@ -192,3 +192,41 @@ class RateLimit(db.Model):  # type: ignore[name-defined,misc]
     key: Mapped[str] = mapped_column(String(400), primary_key=True)
     window_ends_at: Mapped[datetime] = mapped_column(Instant, index=True)
     count: Mapped[int] = mapped_column(default=0)
+
+
+class IdempotencyKey(db.Model):  # type: ignore[name-defined,misc]
+    """A request that is carried out once, and the answer for its repetitions.
+
+    ``digest`` stands for caller, address and key, ``fingerprint`` for the content. Without
+    a ``status`` there is no answer yet: ``holder`` is the process that is at it.
+    """
+
+    __tablename__ = "idempotency_keys"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int | None]
+    headers: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    holder: Mapped[str] = mapped_column(String(255), default="")
+    created_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+
+
+class RecordImport(db.Model):  # type: ignore[name-defined,misc]
+    """How far a file was imported into a collection.
+
+    ``source`` is the SHA-256 of its path, ``digest`` that of its first ``offset`` bytes,
+    which are ``lines`` lines.
+    """
+
+    __tablename__ = "record_imports"
+
+    collection_id: Mapped[UUID] = mapped_column(
+        Guid, ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True
+    )
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    offset: Mapped[int] = mapped_column(BigInteger)
+    lines: Mapped[int] = mapped_column(BigInteger)
+    updated_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
@@ -35,6 +36,38 @@ class Work:
         self.callbacks.append(callback)
 
 
+class Joint:
+    """Units of work that are one transaction, which begins with the first of them.
+
+    ``work`` is ``None`` until then.
+    """
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        transaction: Callable[[], AbstractContextManager[Work]],
+        begun: Callable[[Work], object],
+    ) -> None:
+        self.work: Work | None = None
+        self._stack = stack
+        self._transaction = transaction
+        self._begun = begun
+
+    @contextmanager
+    def part(self) -> Iterator[Work]:
+        """Open one unit of it; what an exception ends leaves nothing behind."""
+        if self.work is None:
+            self.work = self._stack.enter_context(self._transaction())
+            self._begun(self.work)
+        asked = len(self.work.callbacks)
+        try:
+            with self.work.connection.begin_nested():
+                yield self.work
+        except BaseException:
+            del self.work.callbacks[asked:]
+            raise
+
+
 class Database:
     """The services' door to an engine.
 
@@ -45,6 +78,7 @@ class Database:
     def __init__(self, engine: Engine, runner: Runner = run_now) -> None:
         self.engine = engine
         self._runner = runner
+        self._local = threading.local()
 
     @contextmanager
     def write(self) -> Iterator[Work]:
@@ -54,6 +88,28 @@ class Database:
 
         :raises Unavailable: as :meth:`connect`.
         """
+        joint: Joint | None = getattr(self._local, "joint", None)
+        with self._transaction() if joint is None else joint.part() as work:
+            yield work
+
+    @contextmanager
+    def together(self, begun: Callable[[Work], object]) -> Iterator[Joint]:
+        """Make all that this thread writes in the block one transaction.
+
+        It is committed with the end of the block, and rolled back when that raises.
+
+        :param begun: is called once, when something is about to be written.
+        """
+        with ExitStack() as stack:
+            joint = self._local.joint = Joint(stack, self._transaction, begun)
+            try:
+                yield joint
+            finally:
+                # What is called after the commit writes for itself.
+                self._local.joint = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Work]:
         with self.connect() as connection:
             if self.engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
