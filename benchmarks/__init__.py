@@ -1,0 +1,1 @@
+"""Measures TinyBase side by side with PocketBase: ``python -m benchmarks --help``."""
