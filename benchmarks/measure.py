@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from benchmarks.processes import Server
 from benchmarks.scenarios import Scenario
 from benchmarks.target import Target
-from benchmarks.wrk import Load, Outcome, Run, probe
+from benchmarks.wrk import Outcome, Run, probe
 
 _WARM_UP_SECONDS = 1
 _IDLE_SECONDS = 2.0
