@@ -23,6 +23,7 @@ from tinybase.functions.calls import Functions
 from tinybase.functions.contexts import Contexts
 from tinybase.functions.table import FunctionTable
 from tinybase.host import Dispatcher, Host
+from tinybase.idempotency import KeptAnswers
 from tinybase.packages.extensions import Extensions
 from tinybase.settings import Settings
 
@@ -67,6 +68,7 @@ def _wire(app: Flask, config: Config, engine: Engine) -> Services:
         users=users,
         tokens=Tokens(database, config, host, users),
         rate_limits=RateLimits(database, config),
+        kept_answers=KeptAnswers(database, config),
         collections=collections,
         records=records,
         functions=Functions(database, config, host, settings, contexts),

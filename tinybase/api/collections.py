@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from tinybase.api import fields
-from tinybase.api.operation import Answer, Call, Operations, Who
+from tinybase.api.operation import Answer, Call, Operations, Repetition, Who
 from tinybase.api.paging import LARGEST_LIMIT, PageQuery
 from tinybase.api.schemas import Patch, Query, Schema
 from tinybase.collections.collection import Collection
@@ -94,6 +94,7 @@ def list_collections(call: Call) -> object:
     answers={201: CollectionResponse},
     errors=("collection_exists", "invalid_schema"),
     headers=("Location", "ETag"),
+    repetition=Repetition.IN_TRANSACTION,
 )
 def create_collection(call: Call) -> object:
     """Make a collection."""

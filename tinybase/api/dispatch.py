@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from tinybase.api.body import BodyReader, load_body
 from tinybase.api.errors import JSON_TYPE
 from tinybase.api.fields import parse_id
 from tinybase.api.headers import request_id
+from tinybase.api.idempotency import answer_once, check_header
 from tinybase.api.operation import Answer, Call, Operation
 from tinybase.api.query import load_query, parse_query
 from tinybase.api.schemas import AnyObject
@@ -52,7 +54,7 @@ class Endpoint:
             self._admit(call)
             with caused_by(actor=call.actor, origin="http", request_id=call.request_id):
                 self._read(call)
-                return self._respond(self.operation.view(call))
+                return answer_once(call, self.operation, partial(self._carry_out, call))
 
     def _admit(self, call: Call) -> None:
         """Find out who is calling and whether they may, before looking at what they want."""
@@ -73,11 +75,15 @@ class Endpoint:
 
     def _read(self, call: Call) -> None:
         operation = self.operation
+        check_header(call, operation)
         call.raw_query = parse_query(call.request.query_string)
         call.query = load_query(call.raw_query, self._query, operation.query_patterns)
         if self._body is not None:
             data = self._reader.read(call.request, required=operation.body_required)
             call.body = load_body(data, self._body)
+
+    def _carry_out(self, call: Call) -> Response:
+        return self._respond(self.operation.view(call))
 
     def _respond(self, result: object) -> Response:
         if isinstance(result, Response):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from tinybase.api import fields
-from tinybase.api.operation import Answer, Call, Operations, Who
+from tinybase.api.operation import Answer, Call, Operations, Repetition, Who
 from tinybase.api.paging import PageAnswer, PageQuery, page
 from tinybase.api.schemas import Patch, Query, Schema
 from tinybase.db import utcnow
@@ -222,6 +222,7 @@ def delete_extension(call: Call) -> object:
     answers={201: ExtensionInfo},
     errors=_INSTALL_ERRORS,
     headers=("Location",),
+    repetition=Repetition.RESERVED,
 )
 def create_extension(call: Call) -> object:
     """Install an extension. Its code then runs with all rights of the server."""

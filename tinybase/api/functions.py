@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybase.api.operation import Call, Operations, Who
+from tinybase.api.operation import Call, Operations, Repetition, Who
 from tinybase.api.schemas import AnyObject, Schema, fields
 
 operations = Operations("functions")
@@ -103,6 +103,7 @@ def get_function_schema(call: Call) -> object:
     body_limit="functions",
     answers={200: FunctionCallResponse},
     errors=(*_REFUSALS, "too_many_concurrent_calls", "rejected_by_extension"),
+    repetition=Repetition.RESERVED,
 )
 def call_function(call: Call) -> object:
     """Call a function.

@@ -35,6 +35,8 @@ BodyLimit = Literal["body", "functions", "batch"]
 View = Callable[["Call"], object]
 Admit = Callable[["Call"], None]
 
+_REPETITION_ERRORS = ("idempotency_key_reused", "idempotency_in_progress")
+_REPETITION_HEADERS = ("Idempotency-Key", "Idempotency-Replayed")
 _BEARER = re.compile(r"bearer +(\S.*)", re.IGNORECASE)
 
 
@@ -61,6 +63,16 @@ class Who(StrEnum):
 
     ADMIN_USER = "admin_user"
     """An admin in person."""
+
+
+class Repetition(StrEnum):
+    """How an operation with the header ``Idempotency-Key`` is carried out only once."""
+
+    IN_TRANSACTION = "in_transaction"
+    """What it writes and its answer are one transaction."""
+
+    RESERVED = "reserved"
+    """The key is reserved before it begins; after an interruption nobody tries it again."""
 
 
 @dataclass(slots=True)
@@ -129,6 +141,7 @@ class Operation:
     :param headers: the request and response headers of its own, for the OpenAPI document.
     :param parameters: further parameters for the OpenAPI document, as it has them.
     :param many: the answer is an array of what the schema describes.
+    :param repetition: it takes an ``Idempotency-Key``.
     """
 
     tag: str
@@ -152,6 +165,7 @@ class Operation:
     aliases: Sequence[str] = ()
     query_patterns: Sequence[re.Pattern[str]] = ()
     parameters: Sequence[Mapping[str, Any]] = ()
+    repetition: Repetition | None = None
 
     def __post_init__(self) -> None:
         unknown = [code for code in self.errors if code not in STATUS_OF_CODE]
@@ -200,6 +214,10 @@ class Operations:
         return self._label("DELETE", path, options)
 
     def _label(self, method: str, path: str, options: dict[str, Any]) -> Callable[[View], View]:
+        if "repetition" in options:
+            options["errors"] = (*options.get("errors", ()), *_REPETITION_ERRORS)
+            options["headers"] = (*options.get("headers", ()), *_REPETITION_HEADERS)
+
         def decorate(view: View) -> View:
             summary, _, description = (view.__doc__ or "").strip().partition("\n")
             self._operations.append(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinybase.api import fields
-from tinybase.api.operation import Answer, Call, Operations, Who
+from tinybase.api.operation import Answer, Call, Operations, Repetition, Who
 from tinybase.api.paging import PageQuery
 from tinybase.api.schemas import AnyObject, Query, Schema
 from tinybase.collections.access import Operation
@@ -134,6 +134,7 @@ def list_records(call: Call) -> object:
     answers={201: RecordResponse},
     errors=("record_invalid", "unique_violation"),
     headers=("Location", "ETag"),
+    repetition=Repetition.IN_TRANSACTION,
 )
 def create_record(call: Call) -> object:
     """Store a record."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tinybase.db import Database
     from tinybase.functions.calls import Functions
     from tinybase.host import Host
+    from tinybase.idempotency import KeptAnswers
     from tinybase.packages.extensions import Extensions
     from tinybase.settings import Settings
 
@@ -30,6 +31,7 @@ class Services:
     users: Users
     tokens: Tokens
     rate_limits: RateLimits
+    kept_answers: KeptAnswers
     collections: Collections
     records: Records
     functions: Functions

@@ -6,7 +6,7 @@ from marshmallow import ValidationError
 
 from tinybase.api import fields
 from tinybase.api.messages import Message
-from tinybase.api.operation import Answer, Call, Operations, Who
+from tinybase.api.operation import Answer, Call, Operations, Repetition, Who
 from tinybase.api.paging import PageAnswer, PageQuery, page
 from tinybase.api.schemas import Patch, Schema
 from tinybase.auth import emails
@@ -98,6 +98,7 @@ def list_users(call: Call) -> object:
     body=UserCreate,
     answers={201: UserInfo},
     errors=("email_taken", "user_required"),
+    repetition=Repetition.IN_TRANSACTION,
 )
 def create_user(call: Call) -> object:
     """Create a user."""

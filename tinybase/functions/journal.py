@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +14,7 @@ from uuid_utils.compat import uuid7
 from tinybase.db import Database, utcnow
 from tinybase.db.models import FunctionCall
 from tinybase.errors import NotFound, TinyBaseError
+from tinybase.processes import is_gone, this_process
 
 _calls = FunctionCall.__table__
 _LONGEST_MESSAGE = 10_000
@@ -62,7 +61,7 @@ class CallJournal:
                 insert(_calls).values(
                     id=call_id,
                     status="running",
-                    host=_this_process(),
+                    host=this_process(),
                     started_at=now,
                     created_at=now,
                     **row,
@@ -168,9 +167,9 @@ class CallJournal:
         return connection.scalar(running) or 0
 
     def _is_lost(self, host: str, started_at: datetime, now: datetime) -> bool:
-        if host == _this_process() and started_at < self._born_at:
+        if host == this_process() and started_at < self._born_at:
             return True  # of an earlier process with our number, as containers have
-        return started_at < now - self._longest or _is_gone(host)
+        return started_at < now - self._longest or is_gone(host)
 
 
 def _too_many(limit: int) -> TinyBaseError:
@@ -194,21 +193,3 @@ def error_texts(error: BaseException) -> tuple[str, str]:
 
 def _storable(text: str) -> str:
     return text.replace("\0", "�").encode("utf-8", "replace").decode()
-
-
-def _this_process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def _is_gone(host: str) -> bool:
-    """Say whether a process of this machine has ended; about others nothing is known."""
-    machine, _, pid = host.rpartition(":")
-    if machine != socket.gethostname() or not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
