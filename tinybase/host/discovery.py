@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 from tinybase._version import __version__
 from tinybase.host.loading import EntryPoint
+from tinybase.host.usage import Usage
 
 GROUP = "tinybase.extensions"
 """The entry-point group in which extensions announce themselves."""
@@ -63,6 +64,18 @@ class SearchPath:
 
     def __init__(self) -> None:
         self.generation: Path | None = None
+        self._usage = Usage()
+
+    def follow_current(self, instance: Path) -> None:
+        """Follow the generation in force, which nobody removes from now on."""
+        generation = current_generation(instance)
+        while generation is not None and not self._usage.begin(generation):
+            # So many others came meanwhile that it is removed already.
+            newer = current_generation(instance)
+            if newer == generation:  # its file system knows no locks
+                break
+            generation = newer
+        self.follow(generation)
 
     def follow(self, generation: Path | None) -> None:
         """Make the packages of another generation importable instead of the last one's."""
@@ -70,9 +83,16 @@ class SearchPath:
             if self.generation is not None and str(self.generation) in sys.path:
                 sys.path.remove(str(self.generation))
             if generation is not None:
+                self._usage.begin(generation)
                 _append(generation)
+            # Requests in flight still use the last one.
+            self._usage.end_unless([generation, self.generation])
             self.generation = generation
         importlib.invalidate_caches()
+
+    def close(self) -> None:
+        """Let others remove what this process has imported from."""
+        self._usage.end()
 
 
 class Finder:

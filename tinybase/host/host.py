@@ -192,6 +192,7 @@ class Host:
             self._dispatcher.close()
             self.around.loop.stop()
             self._recorder.close()
+            self._search_path.close()
 
     # --- switching -------------------------------------------------------------------
 
@@ -303,7 +304,7 @@ class Host:
         return self._binding.current
 
     def _build(self, wishes: Mapping[str, Wish]) -> Snapshot:
-        self._search_path.follow(current_generation(self._config.instance))
+        self._search_path.follow_current(self._config.instance)
         candidates = self._finder.candidates(self._search_path.generation)
         in_use = {
             *(candidate.name for candidate in candidates),
@@ -314,7 +315,7 @@ class Host:
         return self._builder.build(candidates, wishes)
 
     def _survey(self) -> dict[str, ExtensionState]:
-        self._search_path.follow(current_generation(self._config.instance))
+        self._search_path.follow_current(self._config.instance)
         candidates = self._finder.candidates(self._search_path.generation)
         return survey(candidates, self.desired.read(), self._config.extensions.load)
 

@@ -22,6 +22,8 @@ from tinybase.errors import Conflict
 KEEP = 3
 """How many sets are kept, the one in force included."""
 
+_GONE = "removed-"
+
 
 class Generations:
     """The generations of one instance."""
@@ -131,6 +133,8 @@ class Generations:
     def finish(self, *, keep: int | None = None) -> None:
         """Forget that a set was being built, and remove those that are too old.
 
+        Older ones that a living process uses stay until a later call finds them unused.
+
         :param keep: the number of a set that has to stay whatever its age.
         """
         self._pending.unlink(missing_ok=True)
@@ -138,6 +142,8 @@ class Generations:
         older = [path for path in self.kept() if path.resolve() != current]
         older.sort(key=lambda path: (int(path.name) == keep, int(path.name)))
         for path in older[: max(0, len(older) - (KEEP - 1))]:
+            _remove_unless_used(path)
+        for path in self._sets.glob(f"{_GONE}*"):  # somebody died while removing it
             shutil.rmtree(path, ignore_errors=True)
 
     def discard(self, folder: Path, note: Mapping[str, Any] | None = None) -> None:
@@ -159,6 +165,23 @@ def write_durably(path: Path, text: str) -> None:
     finally:
         new.unlink(missing_ok=True)
     _sync(path.parent)
+
+
+def _remove_unless_used(folder: Path) -> None:
+    """Remove a set at one blow, unless a process holds the lock that ``host/usage.py`` takes."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        gone = folder.with_name(f"{_GONE}{folder.name}")
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+    except OSError:  # in use, or not ours to remove
+        return
+    finally:
+        os.close(descriptor)
 
 
 def _sync_tree(folder: Path) -> None:
