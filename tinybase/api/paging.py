@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from tinybase.api import fields
+from tinybase.api.operation import Call
 from tinybase.api.schemas import Query, Schema
 
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 1_000
 LARGEST_OFFSET = 10_000_000
+
+_PLACES = frozenset({"cursor", "offset"})
 
 
 class PageQuery(Query):
@@ -41,3 +45,12 @@ class PageAnswer(Schema):
 def page(name: str, items: Sequence[Any], total: int, query: Mapping[str, Any]) -> dict[str, Any]:
     """Return the answer that carries one page of things called ``name``."""
     return {name: items, "total": total, "limit": query["limit"], "offset": query["offset"]}
+
+
+def next_link(call: Call, cursor: str | None) -> dict[str, str]:
+    """Return the header that leads to the page that begins at a cursor, if there is one."""
+    if cursor is None:
+        return {}
+    kept = [pair for pair in call.raw_query.items(multi=True) if pair[0] not in _PLACES]
+    query = urlencode([*kept, ("cursor", cursor)])
+    return {"Link": f'<{quote(call.request.path)}?{query}>; rel="next"'}

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinybase.api import fields
 from tinybase.api.operation import Answer, Call, Operations, Repetition, Who
-from tinybase.api.paging import PageQuery
+from tinybase.api.paging import PageQuery, next_link
 from tinybase.api.schemas import AnyObject, Query, Schema
 from tinybase.collections.access import Operation
 from tinybase.collections.collection import Collection
@@ -47,12 +47,17 @@ class RecordResponse(Schema):
 
 
 class RecordListResponse(Schema):
-    """A page of records. ``total`` is null when it was not asked for."""
+    """A page of records.
+
+    ``total`` is null when it was not asked for, ``offset`` when a cursor was given, and
+    ``next_cursor`` on the last page.
+    """
 
     records = fields.List(fields.Nested(RecordResponse), required=True)
     total = fields.Integer(required=True, allow_none=True)
     limit = fields.Integer(required=True)
-    offset = fields.Integer(required=True)
+    offset = fields.Integer(required=True, allow_none=True)
+    next_cursor = fields.String(required=True, allow_none=True)
 
 
 class RecordCreate(AnyObject):
@@ -70,6 +75,12 @@ class RecordQuery(PageQuery):
     sort_order = fields.String(choices=("asc", "desc"))
     sort = fields.String(
         metadata={"description": "Fields such as `-price,created_at`; instead of the other two."}
+    )
+    cursor = fields.String(
+        metadata={
+            "description": "The `next_cursor` of the page before, with the same filter and sort; "
+            "instead of `offset`."
+        }
     )
     count = fields.Boolean(
         load_default=True,
@@ -107,21 +118,26 @@ def _admit(*operations: Operation) -> Callable[[Call], None]:
     query_patterns=(FILTER_KEY,),
     parameters=(_FILTER,),
     answers={200: RecordListResponse},
-    errors=("invalid_filter", "invalid_sort", "invalid_fields"),
+    errors=("invalid_filter", "invalid_sort", "invalid_fields", "invalid_cursor"),
+    headers=("Link",),
 )
 def list_records(call: Call) -> object:
     """List the records that the caller may see, the newest first."""
     query = call.query
-    return call.services.records.list(
+    if "cursor" in query and "offset" in call.raw_query:
+        raise BadRequest("Give either cursor or offset.", code="invalid_cursor")
+    page = call.services.records.list(
         call.actor,
         _collection(call),
         filters=parse_terms(call.raw_query.items(multi=True)),
         sort=_sort(query),
         limit=query["limit"],
         offset=query["offset"],
+        cursor=query.get("cursor"),
         count=query["count"],
         fields=_fields(query),
     )
+    return Answer(page, headers=next_link(call, page.next_cursor))
 
 
 @operations.post(

@@ -13,13 +13,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from marshmallow import ValidationError
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, func, literal, or_, select
 
-from tinybase.collections import fields
 from tinybase.collections.collection import Collection
 from tinybase.collections.expressions import RECORDS, Expressions, in_collection
-from tinybase.collections.messages import reason_of
+from tinybase.collections.query_keyset import Key, Place, after
+from tinybase.collections.query_values import (
+    bad_filter,
+    read_flag,
+    read_item,
+    read_text,
+    read_value,
+)
 from tinybase.collections.spec import FieldSpec, Kind
 from tinybase.collections.terms import SEVERAL, SortKey, Term
 from tinybase.errors import BadRequest
@@ -55,9 +60,6 @@ _KINDS_OF_OPERATOR: Mapping[str, frozenset[Kind]] = {
     "null": frozenset(Kind),
 }
 
-_TRUE = frozenset({"true", "1", "yes", "on"})
-_FALSE = frozenset({"false", "0", "no", "off"})
-
 
 def chosen_fields(
     collection: Collection, names: Sequence[str] | None
@@ -79,10 +81,27 @@ def chosen_fields(
 
 @dataclass(frozen=True)
 class Query:
-    """The two statements that answer a list: one page, and the count of all."""
+    """The statements that answer a list; its rows have the values of all keys."""
 
-    page: Select[Any]
+    keys: Sequence[Key]
     count: Select[Any]
+    _page: Select[Any]
+
+    def page(self, limit: int, offset: int = 0) -> Select[Any]:
+        """Return the statement for a page that is counted off."""
+        return self._page.limit(limit).offset(offset)
+
+    def pages_after(self, place: Place) -> list[Select[Any]]:
+        """Return the statements that give what comes after a place, one after another."""
+        return [self._page.where(condition) for condition in after(self.keys, place)]
+
+    def one(self, record_id: UUID) -> Select[Any]:
+        """Return the statement for one record, if it is in the list."""
+        return self._page.where(RECORDS.c.id == record_id)
+
+    def place_of(self, row: Row[Any]) -> Place:
+        """Return the place of a record in the order."""
+        return [getattr(row, key.label) for key in self.keys]
 
 
 class QueryBuilder:
@@ -97,8 +116,6 @@ class QueryBuilder:
         *,
         filters: Sequence[Term] = (),
         sort: Sequence[SortKey] = NEWEST_FIRST,
-        limit: int,
-        offset: int,
         only_of: UUID | None = None,
     ) -> Query:
         """Return the statements for a list of records.
@@ -111,46 +128,55 @@ class QueryBuilder:
             conditions.append(RECORDS.c.owner_id == only_of)
         conditions += [self._condition(collection, term) for term in filters]
         where = and_(*conditions)
-        page = (
-            select(RECORDS)
-            .where(where)
-            .order_by(*self._order(collection, sort))
-            .limit(limit)
-            .offset(offset)
+        keys = self._keys(collection, sort)
+        values = [key.value.label(key.label) for key in keys if not key.is_column]
+        order = [self._expressions.ordered(key.value, descending=key.descending) for key in keys]
+        return Query(
+            keys=keys,
+            count=select(func.count()).select_from(RECORDS).where(where),
+            _page=select(RECORDS, *values).where(where).order_by(*order),
         )
-        return Query(page, select(func.count()).select_from(RECORDS).where(where))
 
-    def _order(self, collection: Collection, sort: Sequence[SortKey]) -> list[ColumnElement[Any]]:
-        keys = [(self._target(collection, key.field, "invalid_sort"), key) for key in sort]
-        if any(not target.kind.is_scalar for target, _ in keys):
-            raise BadRequest(
-                "Lists, objects and fields of any type cannot be sorted by.", code="invalid_sort"
-            )
-        order = [
-            self._expressions.ordered(target.value, descending=key.descending)
-            for target, key in keys
-        ]
-        # What is equal by the given keys still has one order, in which pages do not overlap.
+    def place(self, keys: Sequence[Key], values: Sequence[Any]) -> Place:
+        """Return values of a cursor as they are bound to a statement."""
+        return [self._placed(key, value) for key, value in zip(keys, values, strict=True)]
+
+    def _placed(self, key: Key, value: Any) -> Any:
+        if value is None:
+            return None
+        if key.is_column:
+            return _COLUMN_READERS.get(key.kind, int)(value)
+        return self._expressions.bound(key.kind, bool(value) if key.kind is Kind.BOOLEAN else value)
+
+    def _keys(self, collection: Collection, sort: Sequence[SortKey]) -> list[Key]:
+        """Return the keys of a total order: the given ones, then those that tell records apart."""
         descending = sort[-1].descending if sort else True
-        given = {key.field for key in sort}
-        for name in ("created_at", "id"):
-            if name not in given:
-                column = RECORDS.c[name]
-                order.append(column.desc() if descending else column.asc())
-        return order
+        rest = [SortKey(name, descending) for name in ("created_at", "id")]
+        keys: dict[str, Key] = {}
+        for each in [*sort, *rest]:
+            target = self._target(collection, each.field, "invalid_sort")
+            if not target.kind.is_scalar:
+                raise BadRequest(
+                    "Lists, objects and fields of any type cannot be sorted by.",
+                    code="invalid_sort",
+                )
+            # A second time it decides nothing, and so does what comes after the id.
+            if target.name not in keys and "id" not in keys:
+                keys[target.name] = _key(target, f"key_{len(keys)}", descending=each.descending)
+        return list(keys.values())
 
     def _condition(self, collection: Collection, term: Term) -> ColumnElement[bool]:
         target = self._target(collection, term.field, "invalid_filter")
         kinds = _KINDS_OF_OPERATOR.get(term.operator)
         if kinds is None:
-            raise _bad_filter(f"Unknown operator; there are {', '.join(_KINDS_OF_OPERATOR)}.")
+            raise bad_filter(f"Unknown operator; there are {', '.join(_KINDS_OF_OPERATOR)}.")
         if target.kind not in kinds:
             known = [name for name, able in _KINDS_OF_OPERATOR.items() if target.kind in able]
-            raise _bad_filter(
+            raise bad_filter(
                 f"A field of type {target.kind} has no such operator; it has {', '.join(known)}."
             )
         if len(term.values) != 1 and term.operator not in SEVERAL:
-            raise _bad_filter("This operator takes one value.")
+            raise bad_filter("This operator takes one value.")
         return self._compare(target, term)
 
     def _compare(self, target: _Target, term: Term) -> ColumnElement[bool]:
@@ -158,44 +184,63 @@ class QueryBuilder:
         if term.operator == "null":
             return target.null if read_flag(first) else ~target.null
         if term.operator == "contains" and target.spec and target.kind is Kind.LIST:
-            return self._expressions.has_item(target.spec, *_item(target.spec, first))
+            return self._expressions.has_item(target.spec, *read_item(target.spec, first))
         if term.operator == "contains":
-            return self._expressions.contains_text(target.value, _text(first))
+            return self._expressions.contains_text(target.value, read_text(first))
         if term.operator == "startswith":
-            return self._expressions.starts_with(target.value, _text(first))
+            return self._expressions.starts_with(target.value, read_text(first))
         values = [self._bound(target, value) for value in term.values]
         if term.operator == "in":
             return target.value.in_(values)
         if term.operator == "nin":
-            return or_(target.value.not_in(values), target.null)
+            return or_(target.value.not_in(values), target.value.is_(None))
         return _COMPARISONS[term.operator](target.value, values[0])
 
     def _bound(self, target: _Target, value: object) -> Any:
         stored = read_value(target.kind, value)
-        if target.spec is None:
-            # Columns have types that bind Python's values.
-            return datetime.fromisoformat(stored) if target.kind is Kind.DATETIME else stored
-        return self._expressions.bound(target.kind, stored)
+        if target.spec is not None:
+            return self._expressions.bound(target.kind, stored)
+        if target.kind is Kind.INTEGER:
+            # The column is narrower than what clients may ask for.
+            return literal(stored, BigInteger)
+        return _COLUMN_READERS[target.kind](stored)
 
     def _target(self, collection: Collection, name: str, code: str) -> _Target:
         if name in SYSTEM_FIELDS:
             column = RECORDS.c[name]
-            return _Target(SYSTEM_FIELDS[name], column, column.is_(None))
-        spec = collection.compiled.specs.get(name.removeprefix(_DATA))
+            return _Target(name, SYSTEM_FIELDS[name], column, column.is_(None))
+        bare = name.removeprefix(_DATA)
+        spec = collection.compiled.specs.get(bare)
         if spec is None:
             raise BadRequest(f"Unknown field; there are {_names(collection)}.", code=code)
-        expressions = self._expressions
-        return _Target(spec.kind, expressions.value(spec), expressions.is_null(spec), spec)
+        value, null = self._expressions.value(spec), self._expressions.is_null(spec)
+        return _Target(_DATA + bare, spec.kind, value, null, spec)
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
     """What a name of the client stands for; ``spec`` is ``None`` for a system field."""
 
+    name: str
     kind: Kind
     value: ColumnElement[Any]
     null: ColumnElement[bool]
     spec: FieldSpec | None = None
+
+
+def _key(target: _Target, label: str, *, descending: bool) -> Key:
+    is_column = target.spec is None
+    label = target.name if is_column else label
+    # What a schema requires may be missing in records that are older than it.
+    nullable = not is_column or target.name == "owner_id"
+    return Key(label, target.kind, target.value, descending, nullable, is_column)
+
+
+# Columns have types that bind Python's values.
+_COLUMN_READERS: Mapping[Kind, Callable[[Any], Any]] = {
+    Kind.DATETIME: datetime.fromisoformat,
+    Kind.UUID: UUID,
+}
 
 
 _COMPARISONS: Mapping[str, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]] = {
@@ -208,68 +253,6 @@ _COMPARISONS: Mapping[str, Callable[[ColumnElement[Any], Any], ColumnElement[boo
 }
 
 
-def read_flag(value: object) -> bool:
-    """Read a truth value as queries write it.
-
-    :raises BadRequest: ``invalid_filter`` for anything else.
-    """
-    text = str(value).lower() if isinstance(value, str | bool) else ""
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    raise _bad_filter("Not a truth value; write true or false.")
-
-
-def read_value(kind: Kind, value: object) -> Any:
-    """Read the value of a filter term into the form in which such values are stored.
-
-    :raises BadRequest: ``invalid_filter`` when it is no value of the type.
-    """
-    if kind is Kind.BOOLEAN:
-        return read_flag(value)
-    try:
-        return _VALUE_READERS[kind](value)
-    except ValidationError as error:
-        raise _bad_filter(f"The value does not fit the type {kind}: {reason_of(error)}") from error
-
-
-_VALUE_READERS: Mapping[Kind, Callable[[Any], Any]] = {
-    **dict.fromkeys(Kind, fields.read_text),
-    Kind.INTEGER: fields.coerce_integer,
-    Kind.NUMBER: fields.coerce_number,
-    Kind.DATETIME: fields.read_datetime,
-    Kind.DATE: fields.read_date,
-    Kind.UUID: fields.read_uuid,
-}
-
-
-def _text(value: object) -> str:
-    text: str = read_value(Kind.STRING, value)
-    return text
-
-
-def _item(spec: FieldSpec, value: object) -> tuple[str | None, float | None, str | None]:
-    """Return the list item that is looked for, as a text, as a number and as a word."""
-    kind = spec.items.kind if spec.items else None
-    if kind is None or kind is Kind.JSON:
-        text = _text(value if isinstance(value, str) else str(value).lower())
-        return text, _number(text), text if text in ("true", "false") else None
-    if not kind.is_scalar:
-        raise _bad_filter("The items of this list cannot be compared.")
-    stored = read_value(kind, value)
-    if kind is Kind.BOOLEAN:
-        return None, None, "true" if stored else "false"
-    return (None, stored, None) if kind in (Kind.INTEGER, Kind.NUMBER) else (stored, None, None)
-
-
-def _number(text: str) -> float | None:
-    for read in (fields.coerce_integer, fields.coerce_number):
-        try:
-            return read(text)
-        except ValidationError:
-            continue
-    return None
-
-
 def _names(collection: Collection) -> str:
     declared = [
         f"{_DATA}{name}" if name in SYSTEM_FIELDS else name for name in collection.compiled.specs
@@ -277,7 +260,3 @@ def _names(collection: Collection) -> str:
     names = [*SYSTEM_FIELDS, *declared]
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _bad_filter(detail: str) -> BadRequest:
-    return BadRequest(detail, code="invalid_filter")

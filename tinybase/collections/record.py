@@ -34,12 +34,17 @@ class RecordRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordPage:
-    """One page of a list; ``total`` is ``None`` when nobody asked to count."""
+    """One page of a list.
+
+    ``total`` is ``None`` when nobody asked to count, ``offset`` when the page was found by a
+    cursor, and ``next_cursor`` when nothing comes after it.
+    """
 
     records: Sequence[RecordRow]
     total: int | None
     limit: int
-    offset: int
+    offset: int | None
+    next_cursor: str | None
 
 
 def shown(

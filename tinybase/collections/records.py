@@ -17,11 +17,12 @@ from tinybase.collections.access import Operation, check_owner, record_not_found
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
 from tinybase.collections.compiled import Document, equal
-from tinybase.collections.expressions import RECORDS, expressions_of, in_collection
+from tinybase.collections.expressions import RECORDS, in_collection
 from tinybase.collections.hooks import Hooks, tell_created, tell_deleted, tell_updated
 from tinybase.collections.indexes import unique_violation
+from tinybase.collections.listing import ListRequest, RecordLists
 from tinybase.collections.preconditions import version_mismatch
-from tinybase.collections.query import NEWEST_FIRST, QueryBuilder, chosen_fields
+from tinybase.collections.query import NEWEST_FIRST, chosen_fields
 from tinybase.collections.record import RecordPage, RecordRow, shown
 from tinybase.collections.terms import SortKey, Term, check_sort, check_terms, parse_sort, terms_of
 from tinybase.config import Config
@@ -54,7 +55,7 @@ class Records:
         self._database = database
         self._hooks = hooks
         self._collections = collections
-        self._queries = QueryBuilder(expressions_of(database.engine))
+        self._lists = RecordLists(database)
 
     def admit(self, actor: Actor, name: str, *operations: Operation) -> Collection:
         """Return a collection whose rule admits the actor, as far as no record is looked at.
@@ -75,6 +76,7 @@ class Records:
         sort: str | Sequence[SortKey] = NEWEST_FIRST,
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
+        cursor: str | None = None,
         count: bool = True,
         fields: Sequence[str] | None = None,
     ) -> RecordPage:
@@ -82,25 +84,26 @@ class Records:
 
         :param filters: terms, or a mapping such as ``{"status": "open", "n": {"gte": 3}}``.
         :param sort: keys, or a text such as ``"-price,created_at"``.
+        :param cursor: what ``next_cursor`` of the page before says; it takes the place of
+            ``offset`` and belongs to the same actor, filters and sort.
         :param count: count all that match, for ``total``.
         :param fields: the fields of the data to return; all if not given.
-        :raises BadRequest: ``invalid_filter``, ``invalid_sort`` or ``invalid_fields``.
+        :raises BadRequest: ``invalid_filter``, ``invalid_sort``, ``invalid_fields`` or
+            ``invalid_cursor``.
         """
         collection = self._admitted(actor, collection, Operation.LIST)
-        specs = chosen_fields(collection, fields)
-        query = self._queries.build(
-            collection,
+        wanted = ListRequest(
+            actor=actor,
+            collection=collection,
             filters=terms_of(filters) if isinstance(filters, Mapping) else check_terms(filters),
             sort=parse_sort(sort) if isinstance(sort, str) else check_sort(sort),
             limit=limit,
             offset=offset,
-            only_of=actor.user_id if collection.rules.only_own(actor, Operation.LIST) else None,
+            cursor=cursor,
+            count=count,
+            specs=chosen_fields(collection, fields),
         )
-        with self._database.connect() as connection:
-            rows = connection.execute(query.page).all()
-            total = connection.scalar(query.count) if count else None
-        records = [shown(collection, row, specs) for row in rows]
-        return RecordPage(records, total, limit, offset)
+        return self._lists.page(wanted)
 
     def get(
         self,

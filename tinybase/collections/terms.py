@@ -106,7 +106,7 @@ def parse_sort(text: str) -> list[SortKey]:
 def check_sort(keys: Iterable[SortKey]) -> list[SortKey]:
     """Return the keys as a list.
 
-    :raises BadRequest: ``invalid_sort`` when there are too many, or one twice.
+    :raises BadRequest: ``invalid_sort`` when there are too many.
     """
     checked = list(keys)
     if len(checked) > MOST_SORT_KEYS:

@@ -48,7 +48,7 @@ class StoredRecord(Protocol):
 
 
 class StoredRecords(Protocol):
-    """One page of records; ``total`` counts all that match, if that was asked for."""
+    """One page of records."""
 
     @property
     def records(self) -> Sequence[StoredRecord]:
@@ -56,7 +56,11 @@ class StoredRecords(Protocol):
 
     @property
     def total(self) -> int | None:
-        """How many match."""
+        """How many match, if that was asked for."""
+
+    @property
+    def next_cursor(self) -> str | None:
+        """Where the next page begins; ``None`` on the last one."""
 
 
 class RecordsService(Protocol):
@@ -71,6 +75,7 @@ class RecordsService(Protocol):
         sort: str,
         limit: int,
         offset: int,
+        cursor: str | None,
         count: bool,
     ) -> StoredRecords:
         """Return a page of records."""
@@ -124,14 +129,18 @@ class ContextRecords:
         sort: str = "-created_at",
         limit: int = 100,
         offset: int = 0,
+        cursor: str | None = None,
         count: bool = True,
     ) -> StoredRecords:
         """Return one page of the records of a collection.
 
         :param filters: such as ``{"status": "open", "price": {"gte": 3}}``.
         :param sort: fields, each with ``-`` for descending: ``"-price,created_at"``.
+        :param cursor: ``next_cursor`` of the page before, with the same filters and sort;
+            instead of ``offset``, and as quick for the last page as for the first.
         :raises NotFound: if there is no such collection.
-        :raises BadRequest: for a filter or an order that the schema does not allow.
+        :raises BadRequest: for a filter or an order that the schema does not allow, or a
+            cursor of another list.
         """
         return self._records.list(
             SYSTEM,
@@ -140,6 +149,7 @@ class ContextRecords:
             sort=sort,
             limit=limit,
             offset=offset,
+            cursor=cursor,
             count=count,
         )
 
