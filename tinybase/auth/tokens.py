@@ -22,6 +22,7 @@ from tinybase.auth.resets import PasswordResets
 from tinybase.auth.users import Users
 from tinybase.config import Config
 from tinybase.db import Database, Work, utcnow
+from tinybase.db.reading import Memory
 from tinybase.errors import Unauthenticated
 from tinybase.host import event_facts
 from tinybase_hookspecs import UserLoginEvent
@@ -63,7 +64,7 @@ class LoginResult:
 class Tokens:
     """Hands out tokens, recognises them and takes them back.
 
-    Nothing is kept between two requests: what one worker revokes is dead in all.
+    The database is asked at every request: what one worker revokes is dead in all.
     """
 
     def __init__(
@@ -83,6 +84,8 @@ class Tokens:
         self._users = users
         self._limits = RateLimits(database, config, clock=clock)
         self._clock = clock
+        self._find = database.reader.statement(_AUTHENTICATE)
+        self._known: Memory[Row[Any]] = Memory(self._find.typed)
         self._cleaned_at = clock() - _CLEANED_EVERY
 
     def authenticate(self, value: str) -> Actor:
@@ -174,11 +177,10 @@ class Tokens:
         known_as = digest(value)
         if known_as is None:
             raise _invalid_token()
-        with self._database.connect() as connection:
-            row = connection.execute(_AUTHENTICATE, {"digest": known_as}).one_or_none()
+        row = self._database.reader.one(self._find, {"digest": known_as})
         if row is None:
             raise _invalid_token()
-        return row
+        return self._known.of(known_as, row)
 
     def _verified(self, key: str, password: str) -> Row[Any]:
         """Return the row of the user who has this password."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
+from tinybase.db.reading import Reader, Rows
 from tinybase.errors import Unavailable
 
 Callback = Callable[[], object]
@@ -71,12 +73,15 @@ class Joint:
 class Database:
     """The services' door to an engine.
 
+    ``reader`` is the fast door, for statements that are run over and over.
+
     :param runner: runs what was asked for with ``Work.after_commit``. The application
         gives the host's dispatcher, which bounds how long a request waits for it.
     """
 
     def __init__(self, engine: Engine, runner: Runner = run_now) -> None:
         self.engine = engine
+        self.reader = Reader(engine, self._read_slowly)
         self._runner = runner
         self._local = threading.local()
 
@@ -132,6 +137,10 @@ class Database:
             if foreseen := _explained(error):
                 raise foreseen from error
             raise
+
+    def _read_slowly(self, text: str, parameters: Any) -> Rows:
+        with self.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(text, parameters)]
 
 
 def _explained(error: OperationalError) -> Unavailable | None:
