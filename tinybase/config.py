@@ -55,6 +55,12 @@ class ServerConfig:
     port: int = _key(8000, "The port to listen on.", minimum=1)
     workers: int = _key(0, "Worker processes; 0 means one for each core, at most 4.", minimum=0)
     threads: int = _key(8, "Requests that one worker handles at the same time.", minimum=1)
+    hang_seconds: int = _key(
+        30,
+        "A worker in which no Python has run for so long, because something holds the "
+        "interpreter, is ended and replaced; 0 means never.",
+        minimum=0,
+    )
     log_level: str = _key(
         "info",
         "What is logged, also by extensions.",

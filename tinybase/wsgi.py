@@ -7,6 +7,7 @@ instance is the folder in ``TINYBASE_INSTANCE``, else the current one.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
 from multiprocessing.util import Finalize
 
@@ -29,11 +30,14 @@ def __getattr__(name: str) -> Flask:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def application() -> Flask:
+def application(ask_for_replacement: Callable[[], None] | None = None) -> Flask:
     """Make the application, load its extensions and tell them that it starts.
 
     Call it in the process that answers the requests: threads and connections of the
     database do not survive a fork. ``on_shutdown`` is called when that process ends.
+
+    :param ask_for_replacement: is called when an update needs a new process, by a server
+        that provides one.
 
     :raises TinyBaseError: when the configuration or the database does not allow it.
     """
@@ -44,6 +48,7 @@ def application() -> Flask:
     migrate.check(services.database.engine)
     # Not atexit: a process of multiprocessing, which granian's workers are, skips that.
     app.extensions[STOP] = Finalize(None, services.close, exitpriority=10)
+    services.host.ask_for_replacement = ask_for_replacement
     services.functions.close_abandoned()
     services.host.start()
     return app

@@ -91,6 +91,17 @@ class Connection:
         self._rest += data
 
 
+class FreshConnection(Connection):
+    """A connection that is opened for each request."""
+
+    def ask(self, request: bytes) -> tuple[int, bytes]:
+        """Connect, send a request, return status and body, and hang up."""
+        try:
+            return super().ask(request)
+        finally:
+            self.close()
+
+
 class Load:
     """So many clients, each with a connection of its own, for as long as the block runs.
 
@@ -98,9 +109,17 @@ class Load:
     """
 
     def __init__(
-        self, port: int, asks: Sequence[Ask], *, clients: int = 4, pause: float = 0, seed: int = 1
+        self,
+        port: int,
+        asks: Sequence[Ask],
+        *,
+        clients: int = 4,
+        pause: float = 0,
+        seed: int = 1,
+        connect: type[Connection] = Connection,
     ) -> None:
         self._port = port
+        self._connect = connect
         self._asks = asks
         self._pause = pause
         self._seed = seed
@@ -142,9 +161,10 @@ class Load:
 
     def _run(self, number: int) -> None:
         chosen = random.Random(self._seed * 1000 + number)
-        connection = Connection(self._port)
+        connection = self._connect(self._port)
         while not self._stopping.is_set():
-            time.sleep(self._pause)
+            if self._stopping.wait(self._pause):
+                break
             ask = chosen.choice(self._asks)
             try:
                 status, body = connection.ask(ask.encoded())

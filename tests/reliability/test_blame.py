@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -105,6 +106,19 @@ def connection_to(server: Server, pid: int, token: str) -> Iterator[Connection]:
                 return
 
 
+def is_known_everywhere(orders: Orders, name: str, times: int) -> bool:
+    """Say whether all workers show that an extension was found in processes that died."""
+    reasons = [orders.extension(name)["status_reason"] or "" for _ in range(6)]
+    return all(f"a process died {times}× within an hour" in reason for reason in reasons)
+
+
+def listed(site: Site, name: str) -> Any:
+    """Return what the command shows of an extension."""
+    shown = tinybase("extensions", "list", "--json", instance=site.instance, env=site.environment)
+    (found,) = (item for item in json.loads(shown.stdout) if item["name"] == name)
+    return found
+
+
 def is_quarantined_everywhere(orders: Orders, name: str) -> bool:
     return all(orders.extension(name)["status"] == "quarantined" for _ in range(6))
 
@@ -134,7 +148,9 @@ def test_a_handler_that_ends_the_worker_is_switched_off_at_the_third_time(
                 in server.output
             )
             if times < 3:
-                assert server.request("GET", "/health").json == {"status": "healthy"}
+                server.wait_for(partial(is_known_everywhere, orders, "bad-one", times), 5)
+                assert server.request("GET", "/health").json == {"status": "degraded"}
+                assert "bad_one:fatal" in listed(site, "bad-one")["status_reason"]
 
         server.wait_for(lambda: is_quarantined_everywhere(orders, "bad-one"), 5)
         reason = orders.extension("bad-one")["status_reason"]
@@ -148,8 +164,7 @@ def test_a_handler_that_ends_the_worker_is_switched_off_at_the_third_time(
         assert set(orders.acknowledged) <= {record["id"] for record in stored}
         assert sum(record["data"]["title"] == "deadly" for record in stored) == 4
 
-    listed = tinybase("extensions", "list", "--json", instance=site.instance, env=site.environment)
-    (bad,) = (item for item in json.loads(listed.stdout) if item["name"] == "bad-one")
+    bad = listed(site, "bad-one")
     assert (bad["status"], bad["status_reason"]) == ("quarantined", reason)
 
 

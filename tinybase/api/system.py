@@ -111,7 +111,7 @@ def system_operations(services: Services) -> Operations:
     def get_health(call: Call) -> object:
         """Say that the process answers; looks at nothing outside of it."""
         states = call.services.host.extensions()
-        ill = any(state.status in _ILL for state in states)
+        ill = any(state.status in _ILL or state.deaths for state in states)
         return {"status": "degraded" if ill else "healthy"}
 
     @operations.get(

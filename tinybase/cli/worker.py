@@ -6,15 +6,19 @@ import io
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
 from tinybase import wsgi
+from tinybase.cli.leaving import Departure
+from tinybase.cli.pulse import Pulse
 from tinybase.errors import TinyBaseError
 
 _log = logging.getLogger(__name__)
@@ -25,22 +29,35 @@ _EAGER_TICK_SECONDS = 0.01
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def application() -> Flask:
-    """Make the application in a worker, which ends when the supervising process does."""
-    signals = _Signals()
+def application(
+    pulse: Pulse, listener: socket.socket, of_others: Iterable[socket.socket], backlog: int
+) -> Flask:
+    """Make the application in a worker, which ends when the supervising process does.
+
+    :param listener: is bound; it listens as soon as there is somebody to answer.
+    :param of_others: the sockets of other workers, which this one must not keep open.
+    :param backlog: how many connections the kernel may queue.
+    """
+    for other in of_others:
+        other.close()
+    departure = Departure(listener)
+    signals = _Signals(pulse, departure)
     signals.govern()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What extensions print is seen when they print it, not when a buffer is full.
             stream.reconfigure(line_buffering=True)
     try:
-        signals.app = wsgi.application()
+        app = wsgi.application(pulse.ask_for_replacement)
     except TinyBaseError as error:
         _log.error("This worker cannot start: %s", error.detail)
     except DBAPIError as error:
         _log.error("This worker cannot use the database: %s", error.orig)
     else:
-        return signals.app
+        signals.app = app
+        app.wsgi_app = departure.around(app.wsgi_app)  # type: ignore[method-assign,assignment]
+        listener.listen(backlog)
+        return app
     sys.exit(1)
 
 
@@ -53,8 +70,10 @@ class _Signals:
     terminal or a service manager tells all processes of a group.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pulse: Pulse, departure: Departure) -> None:
         self.app: Flask | None = None
+        self._pulse = pulse
+        self._departure = departure
         self._granian: Any = None
         self._is_stopping = False
 
@@ -74,14 +93,22 @@ class _Signals:
         when the main thread wakes up, but a main thread that waits for a lock sleeps on.
         """
         main = threading.main_thread().ident
-        is_orphan = False
+        is_orphan = is_leaving = False
         while main is not None:
+            self._pulse.beat()
             time.sleep(_TICK_SECONDS if self._granian else _EAGER_TICK_SECONDS)
             if signal.getsignal(signal.SIGTERM) is not _put_off:
                 signal.pthread_kill(main, signal.SIGUSR1)
             if os.getppid() != parent and not is_orphan:
                 is_orphan = True
                 os.kill(os.getpid(), signal.SIGTERM)
+            if self._pulse.must_leave and not is_leaving:
+                is_leaving = True
+                threading.Thread(target=self._leave, name="tinybase-leave", daemon=True).start()
+
+    def _leave(self) -> None:
+        self._departure.see_clients_off()
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _tick(self, *_: object) -> None:
         """Put ourselves before granian's handlers, as soon as it has set them."""
@@ -89,6 +116,7 @@ class _Signals:
             self._granian = signal.getsignal(signal.SIGTERM)
             for signum in _STOP_SIGNALS:
                 signal.signal(signum, self._stop)
+            self._pulse.serves()
 
     def _stop(self, signum: int, frame: object) -> None:
         if not self._is_stopping:

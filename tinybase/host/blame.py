@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, insert, select
 from uuid_utils.compat import uuid7
 
 from tinybase.db import Database, utcnow
 from tinybase.db.models import ExtensionDeath
-from tinybase.host.desired import DesiredState
+from tinybase.host.desired import DesiredState, bump
 from tinybase.host.recorder import IMPORT, Suspect
 from tinybase.host.snapshot import PROJECT
 
@@ -22,6 +23,27 @@ TOLERATED = 2
 """How many processes may die within the time that is looked back on."""
 
 _LOOKED_BACK_ON = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Deaths:
+    """How often an extension was found in a process that died, and where the last time."""
+
+    times: int
+    last: Suspect
+    at: datetime
+
+    @property
+    def count_until(self) -> datetime:
+        """Return when the last one is forgiven."""
+        return self.at + _LOOKED_BACK_ON
+
+    def __str__(self) -> str:
+        return (
+            f"a process died {self.times}× within an hour, the last time in {_place(self.last)} "
+            f"(noticed {_clock(self.at)}); at the third time it is quarantined. "
+            f"Update it, or run tinybase extensions disable {self.last.extension}."
+        )
 
 
 class Blame:
@@ -53,6 +75,21 @@ class Blame:
             if times == most and (suspect.was_starting or times > TOLERATED):
                 self._quarantine(suspect, times)
 
+    def recent(self) -> dict[str, Deaths]:
+        """Return the deaths that still count, by extension."""
+        query = (
+            select(_deaths.c.extension, _deaths.c.hook, _deaths.c.handler, _deaths.c.died_at)
+            .where(_deaths.c.died_at >= utcnow() - _LOOKED_BACK_ON)
+            .order_by(_deaths.c.died_at)
+        )
+        found: dict[str, Deaths] = {}
+        with self._database.connect() as connection:
+            for extension, hook, handler, at in connection.execute(query):
+                before = found.get(extension)
+                suspect = Suspect(extension, hook, handler)
+                found[extension] = Deaths(before.times + 1 if before else 1, suspect, at)
+        return found
+
     def _count(self, suspects: Sequence[Suspect]) -> dict[str, int]:
         """Note the death of a process; return how often each extension was found in one."""
         now = utcnow()
@@ -70,22 +107,33 @@ class Blame:
                         died_at=now,
                     )
                 )
+            bump(connection)
             return {name: _found(connection, name) for name in by_name}
 
     def _quarantine(self, suspect: Suspect, times: int) -> None:
         name = suspect.extension
-        at = utcnow().strftime("%Y-%m-%d %H:%M:%S UTC")
         if suspect.hook == IMPORT:
             what = "a process died while it loaded the extension"
         else:
-            hook, count = suspect.hook.removeprefix("tinybase_"), "" if times < 2 else f" {times}×"
-            what = f"a process died{count} in {suspect.handler} ({hook})"
-        reason = f"{what} (noticed {at}). Update it, then run tinybase extensions enable {name}."
+            count = "" if times < 2 else f" {times}×"
+            what = f"a process died{count} in {_place(suspect)}"
+        reason = (
+            f"{what} (noticed {_clock(utcnow())}). "
+            f"Update it, then run tinybase extensions enable {name}."
+        )
         _log.error("extension %s is quarantined: %s", name, reason)
         self._desired.quarantine(name, reason)
         with self._database.write() as work:
             # Whoever enables it again lets it start afresh.
             work.connection.execute(delete(_deaths).where(_deaths.c.extension == name))
+
+
+def _place(suspect: Suspect) -> str:
+    return f"{suspect.handler} ({suspect.hook.removeprefix('tinybase_')})"
+
+
+def _clock(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _found(connection: Connection, name: str) -> int:

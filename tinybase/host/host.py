@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pluggy
 from packaging.utils import canonicalize_name
 
 from tinybase.config import Config
-from tinybase.db import Database
+from tinybase.db import Database, utcnow
 from tinybase.errors import Conflict, NotFound
 from tinybase.host.binding import Binding, Retirement
 from tinybase.host.blame import Blame
@@ -29,6 +30,7 @@ from tinybase.host.metrics import Metrics
 from tinybase.host.plugin import call_order
 from tinybase.host.recorder import FlightRecorder
 from tinybase.host.snapshot import ExtensionState, FunctionRegistry, Loaded, Snapshot
+from tinybase.host.staleness import outdated
 from tinybase.host.stats import HandlerStats, safe_text
 
 _log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ _log = logging.getLogger(__name__)
 _WATCH_SECONDS = 0.25
 _DRAIN_SECONDS = 10.0
 _TELL_AGAIN_SECONDS = 60.0
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Host:
@@ -71,7 +74,9 @@ class Host:
         self._retirements: list[Retirement] = []
         dispatcher.share = self._binding.share
         self._seen: tuple[object, int] | None = None
+        self._forgiven_at = _NEVER
         self._is_serving = False
+        self.ask_for_replacement: Callable[[], None] | None = None
         self._stopping = threading.Event()
 
     # --- what a request uses ---------------------------------------------------------
@@ -220,7 +225,10 @@ class Host:
 
     def _follow(self) -> None:
         with self._lock:
-            if self.is_loaded and (found := self._look()) != self._seen:
+            if not self.is_loaded:
+                return
+            found = self._look()
+            if found != self._seen or utcnow() > self._forgiven_at:
                 self._switch_to(self._build(self.desired.read()))
                 # Only now: what failed half way is tried again.
                 self._seen = found
@@ -304,7 +312,7 @@ class Host:
         return self._binding.current
 
     def _build(self, wishes: Mapping[str, Wish]) -> Snapshot:
-        self._search_path.follow_current(self._config.instance)
+        self._take_up_generation()
         candidates = self._finder.candidates(self._search_path.generation)
         in_use = {
             *(candidate.name for candidate in candidates),
@@ -312,7 +320,35 @@ class Host:
             *(name for item in self._retirements if not item.is_done for name in item.names),
         }
         self._builder.keep_only(in_use)
-        return self._builder.build(candidates, wishes)
+        snapshot = self._builder.build(candidates, wishes)
+        self._note_deaths(snapshot)
+        return snapshot
+
+    def _note_deaths(self, snapshot: Snapshot) -> None:
+        """Show in the status who was found in processes that died, for as long as it counts."""
+        deaths = self._blame.recent()
+        self._forgiven_at = min((item.count_until for item in deaths.values()), default=_NEVER)
+        for name, item in deaths.items():
+            state = snapshot.states.get(name)
+            if state is not None and state.status == "enabled":
+                snapshot.states[name] = replace(state, reason=str(item), deaths=item.times)
+
+    def _take_up_generation(self) -> None:
+        """Import from what is installed now, unless only a new process can do that.
+
+        Then this one goes on with what it has until it is replaced.
+        """
+        generation = current_generation(self._config.instance)
+        known = self._search_path.generation
+        if self._is_serving and generation is not None and generation != known:
+            changed = outdated(generation, self._current.loaded)
+            if changed and self.ask_for_replacement is not None:
+                _log.info("a new process is needed to take up %s", ", ".join(changed))
+                self.ask_for_replacement()
+                return
+            if changed:
+                _log.warning("restart the server to take up %s", ", ".join(changed))
+        self._search_path.follow_current(self._config.instance)
 
     def _survey(self) -> dict[str, ExtensionState]:
         self._search_path.follow_current(self._config.instance)

@@ -34,7 +34,8 @@ class ExtensionState:
     """One extension, as lists show it.
 
     ``status`` is ``enabled``, ``disabled``, ``failed``, ``incompatible``, ``missing`` or
-    ``quarantined``; ``reason`` says why, always where it is not ``enabled``.
+    ``quarantined``; ``reason`` says why, always where it is not ``enabled``. ``deaths`` is how
+    many processes died in it lately.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ExtensionState:
     license: str = ""
     hooks: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
+    deaths: int = 0
 
     @property
     def is_enabled(self) -> bool:
