@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
@@ -36,6 +36,9 @@ NAME_PATTERN = "[a-z][a-z0-9_]{0,99}"
 LONGEST_LABEL = 200
 
 _NAME = re.compile(NAME_PATTERN)
+_BY_NAME = select(COLLECTIONS.c.id, COLLECTIONS.c.version).where(
+    COLLECTIONS.c.name == bindparam("name")
+)
 _MOST_KNOWN = 1_000
 
 
@@ -52,6 +55,7 @@ class Collections:
         self._hooks = hooks
         self._expressions = expressions_of(database.engine)
         self._known = _Known()
+        self._by_name = database.reader.statement(_BY_NAME)
 
     def get(self, name: str) -> Collection:
         """Return a collection as it is now.
@@ -65,6 +69,12 @@ class Collections:
 
     def find(self, name: str) -> Collection | None:
         """Return a collection as it is now, or ``None``."""
+        row = self._database.reader.one(self._by_name, {"name": name})
+        if row is None:
+            return None
+        known = self._known.get(*self._by_name.typed(row))
+        if known is not None:
+            return known
         with self._database.connect() as connection:
             return self._read(connection, COLLECTIONS.c.name == name)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+import orjson
 from marshmallow import EXCLUDE, RAISE, ValidationError
 
 from tinybase.collections.fields import schema_of
@@ -52,6 +53,8 @@ class CompiledSchema:
         self.specs: Mapping[str, FieldSpec] = {spec.name: spec for spec in specs}
         self._drop_unknown = drop_unknown
         self._schema = schema_of(specs, EXCLUDE if drop_unknown else RAISE)
+        self._names = [spec.name for spec in specs]
+        self._is_flat = not any(map(_has_fields_inside, specs))
 
     def load(self, data: Mapping[str, Any]) -> Document:
         """Return the stored form of a whole record, with every declared field.
@@ -88,6 +91,18 @@ class CompiledSchema:
             for name, spec in (self.specs if specs is None else specs).items()
         }
 
+    def stored_as_shown(self, stored: str) -> bool:
+        """Say whether :meth:`show` would change nothing about stored JSON.
+
+        It may say no where that is so; it does for what has fields inside of fields.
+        """
+        if not self._is_flat:
+            return False
+        try:
+            return list(orjson.loads(stored)) == self._names
+        except orjson.JSONDecodeError:
+            return False
+
     def given(self, stored: Mapping[str, Any]) -> Document:
         """Return what a client would have to send to store this data.
 
@@ -119,6 +134,10 @@ class CompiledSchema:
 def equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Say whether two documents are the same JSON, for which ``1`` is not ``true``."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _has_fields_inside(spec: FieldSpec) -> bool:
+    return spec.properties is not None or (spec.items is not None and not spec.items.kind.is_scalar)
 
 
 def _shown(spec: FieldSpec, value: Any) -> Any:

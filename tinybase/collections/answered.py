@@ -1,0 +1,107 @@
+"""Records in the form that answers carry, straight from the database.
+
+What is stored is JSON text already, and so are ids and times on SQLite. Between the
+database and the client nothing is made of them but the answer itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import ColumnElement, Engine, Text, bindparam, cast, func, select, type_coerce
+
+from tinybase.actors import Actor
+from tinybase.collections.access import Operation, check_owner, record_not_found
+from tinybase.collections.collection import Collection
+from tinybase.collections.compiled import CompiledSchema
+from tinybase.collections.expressions import RECORDS
+from tinybase.collections.spec import FieldSpec
+from tinybase.db import Database
+from tinybase.db.types import Guid, Instant
+
+_COLUMNS = ("id", "collection_id", "owner_id", "data", "version", "created_at", "updated_at")
+_TIME = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRecord:
+    """One record as JSON; ``version`` is what its entity tag says."""
+
+    version: int
+    content: bytes
+
+
+class AnsweredRecords:
+    """Finds single records and has them ready to be sent."""
+
+    def __init__(self, database: Database) -> None:
+        self._reader = database.reader
+        self._by_id = self._reader.statement(
+            select(*answered_columns(database.engine)).where(
+                RECORDS.c.id == bindparam("record_id"),
+                RECORDS.c.collection_id == bindparam("collection_id"),
+            )
+        )
+
+    def find(
+        self,
+        actor: Actor,
+        collection: Collection,
+        record_id: UUID,
+        specs: Mapping[str, FieldSpec] | None = None,
+    ) -> AnsweredRecord:
+        """Return a record that the actor may read.
+
+        :param specs: only these fields of the data.
+        :raises NotFound: when it is missing, or not the actor's to read.
+        """
+        key = {"record_id": str(record_id), "collection_id": str(collection.id)}
+        row = self._reader.one(self._by_id, key)
+        if row is None:
+            raise record_not_found(record_id)
+        owner_id = None if row[2] is None else UUID(row[2])
+        check_owner(collection.rules, actor, Operation.READ, owner_id, record_id)
+        return answered(collection.compiled, row, specs)
+
+
+def answered_columns(engine: Engine) -> list[ColumnElement[Any]]:
+    """Return the columns of a record, as texts where an answer has texts."""
+    return [_as_text(engine, RECORDS.c[name]).label(name) for name in _COLUMNS]
+
+
+def answered(
+    schema: CompiledSchema, row: Sequence[Any], specs: Mapping[str, FieldSpec] | None = None
+) -> AnsweredRecord:
+    """Return a row of :func:`answered_columns` as the API shows it.
+
+    :param specs: only these fields of the data.
+    """
+    record_id, collection_id, owner_id, data, version, created_at, updated_at = row
+    owner = "null" if owner_id is None else f'"{owner_id}"'
+    content = (
+        f'{{"id":"{record_id}","collection_id":"{collection_id}","owner_id":{owner},'
+        f'"data":{_shown(schema, data, specs)},"version":{version},'
+        f'"created_at":"{created_at}","updated_at":"{updated_at}"}}'
+    )
+    return AnsweredRecord(version, content.encode())
+
+
+def _shown(schema: CompiledSchema, stored: str, specs: Mapping[str, FieldSpec] | None) -> str:
+    if specs is None and schema.stored_as_shown(stored):
+        return stored
+    return orjson.dumps(schema.show(json.loads(stored), specs)).decode()
+
+
+def _as_text(engine: Engine, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    if engine.dialect.name == "sqlite":
+        return type_coerce(column, Text)
+    if isinstance(column.type, Instant):
+        return func.to_char(func.timezone("UTC", column), _TIME)
+    if isinstance(column.type, Guid) or column.key == "data":
+        return cast(column, Text)
+    return column
