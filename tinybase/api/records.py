@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
+
+from marshmallow import ValidationError, post_load, validates_schema
 
 from tinybase.api import fields
 from tinybase.api.operation import Answer, Call, Operations, Repetition, Who
 from tinybase.api.paging import PageQuery, next_link
-from tinybase.api.schemas import AnyObject, Query, Schema
+from tinybase.api.schemas import AnyObject, Message, Query, Schema
 from tinybase.collections.access import Operation
+from tinybase.collections.batch import BatchOperation, BatchResult, Op
 from tinybase.collections.collection import Collection
 from tinybase.collections.preconditions import Versions, etag, parse_versions
 from tinybase.collections.query import NEWEST_FIRST
@@ -21,6 +24,19 @@ operations = Operations("collections")
 
 BASE = "/api/collections/<collection_name>/records"
 ONE = f"{BASE}/<uuid:record_id>"
+
+MOST_OPERATIONS = 1_000
+
+_REQUIRED = Message("Missing data for required field.", "required")
+_UNKNOWN = Message("This operation does not take it.", "unknown_field")
+_OPERATION_KEYS: Mapping[str, tuple[Container[str], Sequence[str]]] = {
+    Op.CREATE: (("data", "id"), ("data",)),
+    Op.UPDATE: (("data", "id", "version"), ("id", "data")),
+    Op.REPLACE: (("data", "id", "version"), ("id", "data")),
+    Op.UPSERT: (("data", "id", "version"), ("id", "data")),
+    Op.DELETE: (("id", "version"), ("id",)),
+}
+"""What each operation of a batch takes, and what of it must be there."""
 
 _FIELDS = {"description": "The fields of the data to return, as in `title,price`; all by default."}
 _FILTER: dict[str, Any] = {
@@ -66,6 +82,57 @@ class RecordCreate(AnyObject):
 
 class RecordUpdate(AnyObject):
     """The fields to replace, as they are or as ``{"data": {...}}``."""
+
+
+class BatchOperationInfo(Schema):
+    """One change: `create`, `update`, `replace`, `upsert` or `delete`.
+
+    `data` is the record or the fields to replace; `version` acts as `If-Match`.
+    """
+
+    component = "RecordBatchOperation"
+
+    op = fields.String(required=True, choices=tuple(Op))
+    id = fields.Id()
+    data = fields.Object()
+    version = fields.Integer(minimum=1)
+
+    @validates_schema(skip_on_field_errors=True)
+    def _check_op(self, data: dict[str, Any], **_: Any) -> None:
+        """Ask for what the operation needs and refuse what it does not take."""
+        takes, needs = _OPERATION_KEYS[data["op"]]
+        missing = {key: [_REQUIRED] for key in needs if key not in data}
+        unknown = {key: [_UNKNOWN] for key in data if key != "op" and key not in takes}
+        if missing or unknown:
+            raise ValidationError({**missing, **unknown})
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> BatchOperation:
+        return BatchOperation(**{**data, "op": Op(data["op"])})
+
+
+class RecordBatchRequest(Schema):
+    """Changes that are carried out in their order, all or none."""
+
+    operations = fields.List(
+        fields.Nested(BatchOperationInfo), required=True, min_length=1, max_length=MOST_OPERATIONS
+    )
+
+
+class BatchResultInfo(Schema):
+    """What became of one operation; ``record`` is null when it was deleted."""
+
+    component = "RecordBatchResult"
+
+    index = fields.Integer(required=True)
+    status = fields.Integer(required=True)
+    record = fields.Nested(RecordResponse, required=True, allow_none=True)
+
+
+class RecordBatchResponse(Schema):
+    """What became of the operations, in their order."""
+
+    results = fields.List(fields.Nested(BatchResultInfo), required=True)
 
 
 class RecordQuery(PageQuery):
@@ -159,6 +226,38 @@ def create_record(call: Call) -> object:
         call.actor, collection, _data(call), owner_id=call.query.get("owner_id")
     )
     return _created(collection, record)
+
+
+@operations.post(
+    f"{BASE}/batch",
+    id="collections_batch_records",
+    who=Who.RULE,
+    admit=_admit(Operation.CREATE, Operation.UPDATE, Operation.DELETE),
+    body=RecordBatchRequest,
+    body_limit="batch",
+    answers={200: RecordBatchResponse},
+    errors=(
+        "record_invalid",
+        "not_found",
+        "unique_violation",
+        "id_conflict",
+        "version_mismatch",
+        "precondition_required",
+    ),
+    repetition=Repetition.IN_TRANSACTION,
+)
+def batch_records(call: Call) -> object:
+    """Carry out up to 1,000 changes in one transaction, all or none.
+
+    An error is that of the first operation that fails, with its index as `operation`.
+    """
+    results = call.services.records.batch(call.actor, _collection(call), call.body["operations"])
+    return {
+        "results": [
+            {"index": index, "status": _batch_status(result), "record": result.record}
+            for index, result in enumerate(results)
+        ]
+    }
 
 
 @operations.get(
@@ -257,6 +356,12 @@ def delete_record(call: Call) -> object:
         call.actor, _collection(call), call.path["record_id"], if_match=_if_match(call)
     )
     return Answer()
+
+
+def _batch_status(result: BatchResult) -> int:
+    if result.record is None:
+        return 204
+    return 201 if result.is_new else 200
 
 
 def _collection(call: Call) -> Collection:

@@ -4,35 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, select
-from sqlalchemy.exc import IntegrityError
-from uuid_utils.compat import uuid7
+from sqlalchemy import Connection, Row, select
 
 from tinybase.actors import Actor
 from tinybase.collections.access import Operation, check_owner, record_not_found, refusal
+from tinybase.collections.batch import BatchOperation, BatchResult, carry_out, told_of
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
-from tinybase.collections.compiled import Document, equal
 from tinybase.collections.expressions import RECORDS, in_collection
-from tinybase.collections.hooks import Hooks, tell_created, tell_deleted, tell_updated
-from tinybase.collections.indexes import unique_violation
+from tinybase.collections.hooks import Hooks
 from tinybase.collections.listing import ListRequest, RecordLists
-from tinybase.collections.preconditions import version_mismatch
 from tinybase.collections.query import NEWEST_FIRST, chosen_fields
 from tinybase.collections.record import RecordPage, RecordRow, shown
 from tinybase.collections.terms import SortKey, Term, check_sort, check_terms, parse_sort, terms_of
+from tinybase.collections.writing import Writing, constraints_explained
 from tinybase.config import Config
-from tinybase.db import Database, Work, utcnow
-from tinybase.db.models import User
-from tinybase.errors import Conflict, Fault, Forbidden, Invalid, TinyBaseError, Unauthenticated
+from tinybase.db import Database
+from tinybase.errors import Forbidden, Unauthenticated
 
 __all__ = ["RecordPage", "RecordRow", "Records"]
-
-USERS = User.__table__
 
 DEFAULT_LIMIT = 100
 
@@ -140,8 +133,8 @@ class Records:
         :raises Conflict: ``unique_violation``.
         """
         _check_may_give_away(actor, owner_id)
-        with self._writing(actor, collection, Operation.CREATE) as (work, current):
-            return self._insert(work, current, uuid7(), data, owner_id, actor)
+        with self._writing(actor, collection, Operation.CREATE) as writing:
+            return writing.create(data, owner_id=owner_id)
 
     def update(
         self,
@@ -163,11 +156,8 @@ class Records:
         :raises PreconditionFailed: when the version is not one of ``if_match``.
         """
         _check_may_give_away(actor, owner_id)
-        with self._writing(actor, collection, Operation.UPDATE) as (work, current):
-            row = _found(work.connection, current, record_id, lock=True)
-            _check_write(current, actor, Operation.UPDATE, row, if_match)
-            merged = current.compiled.merge(row.data, changes)
-            return self._overwrite(work, current, row, merged, owner_id)
+        with self._writing(actor, collection, Operation.UPDATE) as writing:
+            return writing.update(record_id, changes, owner_id=owner_id, if_match=if_match)
 
     def replace(
         self,
@@ -194,20 +184,10 @@ class Records:
         """
         _check_may_give_away(actor, owner_id)
         wanted = (Operation.UPDATE, Operation.CREATE)
-        with self._writing(actor, collection, *wanted) as (work, current):
-            row = _with_id(work.connection, record_id)
-            if row is not None and row.collection_id == current.id:
-                _check_write(current, actor, Operation.UPDATE, row, if_match, only_new=only_new)
-                whole = current.compiled.load(data)
-                return self._overwrite(work, current, row, whole, owner_id), False
-            if not current.rules.admits(actor, Operation.CREATE):
-                raise record_not_found(record_id)
-            _check_precondition_given(current, if_match, only_new=only_new)
-            if if_match is not None:
-                raise version_mismatch("record", None)
-            if row is not None:
-                raise _id_conflict()
-            return self._insert(work, current, record_id, data, owner_id, actor), True
+        with self._writing(actor, collection, *wanted) as writing:
+            return writing.put(
+                record_id, data, owner_id=owner_id, if_match=if_match, only_new=only_new
+            )
 
     def delete(
         self,
@@ -221,13 +201,27 @@ class Records:
 
         :raises PreconditionFailed: when the version is not one of ``if_match``.
         """
-        with self._writing(actor, collection, Operation.DELETE) as (work, current):
-            row = _found(work.connection, current, record_id, lock=True)
-            _check_write(current, actor, Operation.DELETE, row, if_match)
-            deleted = work.connection.execute(RECORDS.delete().where(*_this(current, row)))
-            if deleted.rowcount == 0:
-                raise version_mismatch("record", None)
-            tell_deleted(self._hooks, work, current, [shown(current, row)])
+        with self._writing(actor, collection, Operation.DELETE) as writing:
+            writing.delete(record_id, if_match=if_match)
+
+    def batch(
+        self, actor: Actor, collection: str | Collection, operations: Sequence[BatchOperation]
+    ) -> Sequence[BatchResult]:
+        """Carry out several changes in their order, all or none, then tell the extensions.
+
+        Each sees what those before it did, and the access rules hold for each of them.
+
+        :raises TinyBaseError: of the first that fails, with its index as ``operation``.
+        """
+        wanted = (Operation.CREATE, Operation.UPDATE, Operation.DELETE)
+        results = []
+        with self._writing(actor, collection, *wanted) as writing:
+            current = writing.collection
+            for index, operation in enumerate(operations):
+                with told_of(index, operation), constraints_explained(current):
+                    _admitted(current, actor, operation.op.rules, current.name)
+                    results.append(carry_out(writing, operation))
+        return results
 
     def _admitted(
         self, actor: Actor, collection: str | Collection, *operations: Operation
@@ -239,66 +233,15 @@ class Records:
     @contextmanager
     def _writing(
         self, actor: Actor, collection: str | Collection, *operations: Operation
-    ) -> Iterator[tuple[Work, Collection]]:
+    ) -> Iterator[Writing]:
         """Open a transaction for a collection that stays as it is until the end of it."""
         seen = self._admitted(actor, collection, *operations)
         with self._database.write() as work:
             current = self._collections.current(work.connection, seen)
             # It may have changed since it was seen, and its rules with it.
             current = _admitted(current, actor, operations, seen.name)
-            try:
-                yield work, current
-            except IntegrityError as error:
-                raise _broken_constraint(error, current) from error
-
-    def _insert(
-        self,
-        work: Work,
-        collection: Collection,
-        record_id: UUID,
-        data: Mapping[str, Any],
-        owner_id: UUID | None,
-        actor: Actor,
-    ) -> RecordRow:
-        _check_owner_exists(work.connection, owner_id)
-        now = utcnow()
-        record = RecordRow(
-            id=record_id,
-            collection_id=collection.id,
-            owner_id=owner_id or actor.user_id,
-            data=collection.compiled.load(data),
-            version=1,
-            created_at=now,
-            updated_at=now,
-        )
-        work.connection.execute(RECORDS.insert().values(record.columns()))
-        tell_created(self._hooks, work, collection, record)
-        return record
-
-    def _overwrite(
-        self,
-        work: Work,
-        collection: Collection,
-        row: Row[Any],
-        data: Document,
-        owner_id: UUID | None,
-    ) -> RecordRow:
-        """Write a record in the place of the version that was looked at, if it differs."""
-        _check_owner_exists(work.connection, owner_id)
-        before = shown(collection, row)
-        after = replace(before, data=data, owner_id=owner_id or before.owner_id)
-        if after.owner_id == before.owner_id and equal(data, before.data):
-            return before
-        after = replace(after, version=before.version + 1, updated_at=utcnow())
-        values = after.columns()
-        changed = {name: values[name] for name in ("owner_id", "data", "version", "updated_at")}
-        written = work.connection.execute(
-            RECORDS.update().where(*_this(collection, row)).values(changed)
-        )
-        if written.rowcount == 0:
-            raise version_mismatch("record", None)
-        tell_updated(self._hooks, work, collection, before, after)
-        return after
+            with constraints_explained(current):
+                yield Writing(self._hooks, work, current, actor)
 
 
 def _admitted(
@@ -310,71 +253,12 @@ def _admitted(
     return collection
 
 
-def _check_write(
-    collection: Collection,
-    actor: Actor,
-    operation: Operation,
-    row: Row[Any],
-    if_match: Container[int] | None,
-    *,
-    only_new: bool = False,
-) -> None:
-    """Refuse a caller who may not change this record, or has not seen it as it is."""
-    check_owner(collection.rules, actor, operation, row.owner_id, row.id)
-    _check_precondition_given(collection, if_match, only_new=only_new)
-    if only_new or (if_match is not None and row.version not in if_match):
-        may_read = collection.rules.admits_to(actor, Operation.READ, row.owner_id)
-        raise version_mismatch("record", row.version if may_read else None)
-
-
-def _check_precondition_given(
-    collection: Collection, if_match: Container[int] | None, *, only_new: bool
-) -> None:
-    if collection.settings.require_if_match and if_match is None and not only_new:
-        raise TinyBaseError(
-            "This collection is changed with the header If-Match only; send the ETag that you "
-            "got with the record.",
-            code="precondition_required",
-        )
-
-
-def _found(
-    connection: Connection, collection: Collection, record_id: UUID, *, lock: bool = False
-) -> Row[Any]:
+def _found(connection: Connection, collection: Collection, record_id: UUID) -> Row[Any]:
     statement = select(RECORDS).where(RECORDS.c.id == record_id, in_collection(collection.id))
-    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+    row = connection.execute(statement).one_or_none()
     if row is None:
         raise record_not_found(record_id)
     return row
-
-
-def _with_id(connection: Connection, record_id: UUID) -> Row[Any] | None:
-    statement = select(RECORDS).where(RECORDS.c.id == record_id).with_for_update()
-    return connection.execute(statement).one_or_none()
-
-
-def _this(collection: Collection, seen: Row[Any]) -> tuple[ColumnElement[bool], ...]:
-    """Return the condition for a record in the version that was looked at, and no other."""
-    return (
-        RECORDS.c.id == seen.id,
-        in_collection(collection.id),
-        RECORDS.c.version == seen.version,
-    )
-
-
-def _id_conflict() -> Conflict:
-    return Conflict(
-        "Another collection has a record with this id; choose another id.", code="id_conflict"
-    )
-
-
-def _broken_constraint(error: IntegrityError, collection: Collection) -> TinyBaseError:
-    if "records.id" in str(error.orig) or "records_pkey" in str(error.orig):
-        return _id_conflict()
-    violation = unique_violation(error, collection.id, collection.compiled.specs.values())
-    # Beside unique fields only the reference to the owner can break: it is the caller, who
-    # was deleted after their token was checked.
-    return violation or Unauthenticated("Your account is gone.", code="invalid_token")
 
 
 def _check_may_give_away(actor: Actor, owner_id: UUID | None) -> None:
@@ -383,11 +267,3 @@ def _check_may_give_away(actor: Actor, owner_id: UUID | None) -> None:
     if actor.is_anonymous:
         raise Unauthenticated("Sign in first.")
     raise Forbidden("Only an admin may say whose a record is.", code="admin_required")
-
-
-def _check_owner_exists(connection: Connection, owner_id: UUID | None) -> None:
-    if owner_id is None:
-        return
-    user = select(USERS.c.id).where(USERS.c.id == owner_id)
-    if connection.execute(user.with_for_update(read=True)).one_or_none() is None:
-        raise Invalid([Fault(("query", "owner_id"), "There is no such user.", "unknown_user")])
