@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from github import Hub
 
 from tinybase.errors import Conflict, NotFound
 from tinybase.packages.extensions import Extensions
-from tinybase.packages.generations import Generations
 
 from .conftest import flat, make_wheel, opened
 from .samples import host_state, visible
@@ -105,39 +102,3 @@ def test_a_set_that_no_longer_loads_is_not_gone_back_to(
     with opened(instance) as services:
         services.host.desired.set_enabled("one-needy", is_enabled=False)
     assert extensions.history.roll_back().number == 1
-
-
-class Died(BaseException):
-    """Stands for the end of the process."""
-
-
-@pytest.mark.parametrize("has_switched", [False, True])
-def test_a_rollback_that_dies_leaves_the_set_before_or_after(
-    has_switched: bool,
-    hub: Hub,
-    extensions: Extensions,
-    instance: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    extensions.install(hub.repository("one", flat("one-stays")))
-    extensions.install(hub.repository("two", flat("two-leaves")))
-    switch = Generations.switch
-
-    def die(self: Generations, folder: Path) -> NoReturn:
-        if has_switched:
-            switch(self, folder)
-        raise Died
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Generations, "switch", die)
-        patch.setattr(Path, "unlink", lambda *_, **__: None)
-        with pytest.raises(Died):
-            extensions.history.roll_back()
-    assert (instance / "extensions" / "pending").exists()
-
-    found = [item.name for item in extensions.list()]
-
-    assert found == (["one-stays"] if has_switched else ["one-stays", "two-leaves"])
-    assert sorted(json.loads((instance / "extensions.lock").read_text())["extensions"]) == found
-    assert not (instance / "extensions" / "pending").exists()
-    assert [item.number for item in extensions.history.list()] == [2, 1]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from github import Hub
@@ -17,7 +15,7 @@ from tinybase.errors import Conflict
 from tinybase.packages.extensions import Extensions
 from tinybase.packages.generations import Generations
 
-from .conftest import flat, opened
+from .conftest import flat
 from .samples import own_build, visible
 
 
@@ -46,76 +44,6 @@ def test_a_second_change_is_told_who_is_at_it(
 
     assert told.value.code == "install_in_progress"
     assert extensions.install(address).status == "enabled"
-
-
-class Died(BaseException):
-    """Stands for the end of the process: nothing of ours runs after it."""
-
-
-def test_a_process_that_dies_after_the_switch_has_installed(
-    hub: Hub, instance: Path, index: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address = hub.repository("x", flat("just-switched"))
-    switch = Generations.switch
-
-    def die(self: Generations, folder: Path) -> NoReturn:
-        switch(self, folder)
-        raise Died
-
-    with monkeypatch.context() as patch, opened(instance) as services:
-        patch.setattr(Generations, "switch", die)
-        with pytest.raises(Died):
-            services.extensions.install(address)
-    assert (instance / "extensions" / "pending").exists()
-    assert not (instance / "extensions.lock").exists()
-
-    with opened(instance) as services:
-        (found,) = services.extensions.list()
-
-    assert (found.name, found.status) == ("just-switched", "enabled")
-    assert found.installed_at is not None
-    assert "just-switched" in (instance / "extensions.lock").read_text()
-    assert not (instance / "extensions" / "pending").exists()
-
-
-def test_a_process_that_dies_before_the_switch_has_done_nothing(
-    hub: Hub, instance: Path, index: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address = hub.repository("x", flat("never-switched"))
-
-    def die(*_: object) -> NoReturn:
-        raise Died
-
-    with monkeypatch.context() as patch, opened(instance) as services:
-        patch.setattr(Generations, "switch", die)
-        patch.setattr(Generations, "discard", die)
-        with pytest.raises(Died):
-            services.extensions.install(address)
-    assert (instance / "extensions" / "generations" / "001").exists()
-
-    with opened(instance) as services:
-        assert list(services.extensions.list()) == []
-    assert not (instance / "extensions" / "generations" / "001").exists()
-
-
-@pytest.mark.parametrize("seconds", [1.0, 2.0])
-def test_a_command_that_is_killed_leaves_the_state_before_or_after(
-    seconds: float, hub: Hub, extensions: Extensions, instance: Path
-) -> None:
-    address = hub.repository("x", flat("killed-ext"))
-    running = command(instance, "install", address, "--yes")
-    time.sleep(seconds)
-    running.kill()
-    running.communicate()
-
-    found = [(item.name, item.status) for item in extensions.list()]
-
-    assert found in ([], [("killed-ext", "enabled")])
-    lock = instance / "extensions.lock"
-    locked = json.loads(lock.read_text())["extensions"] if lock.exists() else {}
-    assert sorted(locked) == [name for name, _ in found]
-    assert not (instance / "extensions" / "pending").exists()
-    extensions.uninstall("killed-ext") if found else extensions.install(address)
 
 
 def test_ctrl_c_leaves_nothing(hub: Hub, index: Path, instance: Path, tmp_path: Path) -> None:

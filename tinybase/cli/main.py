@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -15,6 +16,8 @@ from tinybase import __version__
 from tinybase.errors import Fault, Invalid, TinyBaseError
 
 INTERRUPTED = 130
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _PARTS_OF_A_REQUEST = (("body",), ("query",), ("path",), ("header",))
 
@@ -143,7 +146,8 @@ def _fault_text(fault: Fault) -> str:
 
 def _os_error_text(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}."
+    remedy = " Free some disk space and try again." if error.errno in _FULL else ""
+    return f"{where}{error.strerror or error}.{remedy}"
 
 
 def _one_line(text: Any) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from tinybase.errors import Conflict
 
@@ -23,6 +24,7 @@ KEEP = 3
 """How many sets are kept, the one in force included."""
 
 _GONE = "removed-"
+_FILLED = "new-"
 
 
 class Generations:
@@ -110,6 +112,38 @@ class Generations:
                 self._pending.unlink(missing_ok=True)
             raise
 
+    @contextmanager
+    def filling(self, folder: Path) -> Iterator[Path]:
+        """Make a folder that becomes the content of a new set when the block ends.
+
+        No later set has its name: what a dead process left running, such as pip, may go on
+        writing there and harms nobody.
+        """
+        scratch = self._sets / f"{_FILLED}{uuid4().hex}"
+        scratch.mkdir()
+        yield scratch
+        scratch.replace(folder)
+
+    @contextmanager
+    def undoing(self) -> Iterator[None]:
+        """Put the set in force again that is so now, should the block raise."""
+        before = self._link.readlink() if self._link.is_symlink() else None
+        back = self.folder / f"current.{os.getpid()}.back"
+        back.unlink(missing_ok=True)
+        if before is not None:
+            back.symlink_to(before)  # beforehand: it must not fail when the disk is full
+        try:
+            yield
+        except BaseException:
+            if before is None:
+                self._link.unlink(missing_ok=True)
+            else:
+                back.replace(self._link)
+            _sync(self.folder)
+            raise
+        finally:
+            back.unlink(missing_ok=True)
+
     def switch(self, folder: Path) -> None:
         """Put a set in force, all of it or nothing, also when the power fails."""
         _sync_tree(folder)
@@ -143,14 +177,22 @@ class Generations:
         older.sort(key=lambda path: (int(path.name) == keep, int(path.name)))
         for path in older[: max(0, len(older) - (KEEP - 1))]:
             _remove_unless_used(path)
-        for path in self._sets.glob(f"{_GONE}*"):  # somebody died while removing it
-            shutil.rmtree(path, ignore_errors=True)
+        self._remove_litter()
 
     def discard(self, folder: Path, note: Mapping[str, Any] | None = None) -> None:
         """Remove a set that was not finished, unless it was there before."""
         if not (note or {}).get("returns"):
             shutil.rmtree(folder, ignore_errors=True)
+        self._remove_litter()
         self._pending.unlink(missing_ok=True)
+
+    def _remove_litter(self) -> None:
+        """Remove what processes that died while they worked here have left."""
+        for folder in (*self._sets.glob(f"{_GONE}*"), *self._sets.glob(f"{_FILLED}*")):
+            shutil.rmtree(folder, ignore_errors=True)
+        for pattern in ("current.*", "*.new", "../extensions.lock.*.new"):
+            for file in self.folder.glob(pattern):
+                file.unlink(missing_ok=True)
 
 
 def write_durably(path: Path, text: str) -> None:

@@ -6,8 +6,9 @@ put in force by one atomic step.
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from tinybase.packages.lock import FILE_NAME, Lock
 from tinybase.packages.store import WheelStore
 from tinybase.packages.verify import Verifier, remedy
 from tinybase.packages.workshop import Workshop
+
+log = logging.getLogger(__name__)
 
 _table = Extension.__table__
 
@@ -90,9 +93,9 @@ class Pipeline:
     ) -> Tried:
         """Build the set that a lock describes, try it out and switch to it.
 
-        The switch happens inside the transaction that notes it: if the database cannot be
-        written, nothing is switched; if this process dies in between, ``pending`` says
-        what is left to do.
+        The switch happens inside the transaction that notes it, and is undone if the
+        database cannot be written; if this process dies in between, ``pending`` says what
+        is left to do.
 
         :param insist: extensions that have to load even if they are switched off.
         """
@@ -100,11 +103,12 @@ class Pipeline:
         changes = self.changes_to(lock)
         with self.generations.building(_note(changes)) as folder:
             if wheels:
-                workshop.pip.install(
-                    {name: (wheel.version, wheel.sha256) for name, wheel in wheels.items()},
-                    links=workshop.links(wheels.values()),
-                    target=folder,
-                )
+                with self.generations.filling(folder) as target:
+                    workshop.pip.install(
+                        {name: (wheel.version, wheel.sha256) for name, wheel in wheels.items()},
+                        links=workshop.links(wheels.values()),
+                        target=target,
+                    )
             lock.write(folder / FILE_NAME)
             note = Entry(purpose, format_time(utcnow()), self.generations.number(), changes)
             note.write(folder)
@@ -134,20 +138,23 @@ class Pipeline:
         """
         try:
             self.recover()
-        except (Conflict, OSError):
+        except (TinyBaseError, OSError):
             return
 
     def _switch(
-        self, folder: Path, lock: Lock, changes: Iterable[Change], insist: Iterable[str]
+        self, folder: Path, lock: Lock, changes: Sequence[Change], insist: Iterable[str]
     ) -> Tried:
         note = _note(changes)
         tried: Tried = {}
-        if any(change.after is not None for change in changes):
+        if not changes or any(change.after is not None for change in changes):
             tried = self._verify(folder, lock, fresh=note["added"], insist=frozenset(insist))
-        with self._database.write() as work:
+        with self.generations.undoing(), self._database.write() as work:
             _record(work.connection, note["added"], note["removed"])
             self.generations.switch(folder)
-        self._tidy(lock)
+        try:
+            self._tidy(lock)
+        except OSError as error:  # the change is made; what is left, the note still says
+            log.warning("The next command has to tidy up the extensions: %s", error)
         return tried
 
     def _tidy(self, lock: Lock) -> None:
