@@ -148,7 +148,7 @@ def _append(generation: Path) -> None:
 def _entry_points(distribution: Distribution) -> Iterator[EntryPoint]:
     try:
         declared = distribution.entry_points
-    except (OSError, ValueError):  # broken metadata of some package that may not concern us
+    except Exception:  # noqa: BLE001 - broken metadata of some package that may not concern us
         return
     for entry_point in declared:
         if entry_point.group == GROUP:
@@ -158,14 +158,32 @@ def _entry_points(distribution: Distribution) -> Iterator[EntryPoint]:
 def _describe(
     distribution: Distribution, entry_points: tuple[EntryPoint, ...], generation: Path | None
 ) -> Candidate:
-    metadata = distribution.metadata
     location = Path(str(distribution.locate_file(""))).resolve()
-    return Candidate(
-        name=canonicalize_name(metadata["Name"]),
-        version=metadata["Version"],
+    found = Candidate(
+        name=canonicalize_name(entry_points[0].package),
+        version="",
         entry_points=entry_points,
         location=location,
         managed=location == generation,
+    )
+    try:
+        return _with_metadata(found, distribution)
+    except Exception as error:  # noqa: BLE001 - of what was half removed there is anything left
+        reason = (
+            f"its metadata cannot be read ({type(error).__name__}). Install it again, or remove "
+            f"what is left of it in {location}."
+        )
+        return replace(found, problem=("failed", reason))
+
+
+def _with_metadata(found: Candidate, distribution: Distribution) -> Candidate:
+    metadata = distribution.metadata
+    if not _field(metadata, "Name"):
+        raise LookupError("it has no name")
+    return replace(
+        found,
+        name=canonicalize_name(_field(metadata, "Name")),
+        version=_field(metadata, "Version"),
         description=_field(metadata, "Summary"),
         author=_field(metadata, "Author") or _field(metadata, "Author-email"),
         license=_field(metadata, "License-Expression") or _field(metadata, "License"),

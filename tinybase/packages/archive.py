@@ -136,8 +136,10 @@ def _unpack(file: IO[bytes], folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         with tarfile.open(fileobj=file, mode="r:gz") as found:
             found.extractall(temporary, members=_limited(found), filter="data")
-        (top,) = Path(temporary).iterdir()
-        for path in top.iterdir():
+        tops = list(Path(temporary).iterdir())
+        if len(tops) != 1 or not tops[0].is_dir():
+            raise tarfile.TarError("not everything is in one folder")
+        for path in tops[0].iterdir():
             shutil.move(path, folder / path.name)
 
 

@@ -13,16 +13,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_name
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.tags import sys_tags
+from packaging.utils import (
+    InvalidName,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_wheel_filename,
+)
 from packaging.version import InvalidVersion, Version
 
 from tinybase.errors import Fault, Invalid
-from tinybase.packages import manifest
+from tinybase.packages import foreign_toml, manifest
 from tinybase.packages.addresses import FolderSource, GitSource, IndexSource, Source, WheelSource
 from tinybase.packages.build import BACKEND, build_editable, build_wheel
 from tinybase.packages.fetch import Checkout, fetch
 from tinybase.packages.pip import Pip
-from tinybase.packages.wheels import read_wheel, write_wheel
+from tinybase.packages.wheels import check_record, read_wheel, unsound, write_wheel
 
 FLAT = "flat"
 PYPROJECT = "pyproject"
@@ -94,6 +101,7 @@ def obtain(
         case WheelSource():
             wheel = workshop / source.path.name
             shutil.copyfile(source.path, wheel)
+            _check_is_for_here(wheel)
             return Candidate(source, WHEEL, _of_wheel(wheel), wheel=wheel)
         case IndexSource():
             return Candidate(source, WHEEL, Known(name=source.name))
@@ -174,8 +182,8 @@ def read_pyproject(root: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return foreign_toml.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _refused(f"is not valid TOML: {error}", path.name) from error
 
 
@@ -194,7 +202,7 @@ def read_project(root: Path) -> Known:
     project = read_pyproject(root).get("project")
     if isinstance(project, dict):
         try:
-            return _of_project_table(project)
+            return _checked(_of_project_table(project), "pyproject.toml")
         except (AttributeError, TypeError) as error:
             raise _refused(
                 "has values of the wrong type under [project]. Write them as the packaging "
@@ -205,7 +213,7 @@ def read_project(root: Path) -> Known:
     if not cfg.has_section("metadata"):
         return Known()
     section = cfg["metadata"]
-    return Known(
+    known = Known(
         name=canonicalize_name(section.get("name", "")),
         version=_plain_version(section.get("version", "")),
         description=section.get("description", ""),
@@ -213,6 +221,26 @@ def read_project(root: Path) -> Known:
         license=section.get("license", ""),
         requirements=_lines(cfg.get("options", "install_requires", fallback="")),
     )
+    return _checked(known, "setup.cfg")
+
+
+def _checked(known: Known, file: str) -> Known:
+    """Return what a project says of itself, if pip would not take any of it for something else.
+
+    The name becomes part of a file name, and the requirements become lines.
+    """
+    try:
+        if known.name:
+            canonicalize_name(known.name, validate=True)
+    except InvalidName as error:
+        raise _refused("has a name that no package can have. Correct it", file) from error
+    for text in known.requirements or ():
+        try:
+            Requirement(text if text.isprintable() else "")
+        except InvalidRequirement as error:
+            reason = f"has {text!a}, which is no dependency that pip knows. Correct it"
+            raise _refused(reason, file) from error
+    return known
 
 
 def _of_project_table(project: Mapping[str, Any]) -> Known:
@@ -249,6 +277,7 @@ def _lines(text: str) -> tuple[str, ...] | None:
 
 def _of_wheel(wheel: Path) -> Known:
     facts = read_wheel(wheel)
+    check_record(wheel)
     return Known(
         name=facts.name,
         version=facts.version,
@@ -257,6 +286,15 @@ def _of_wheel(wheel: Path) -> Known:
         license=facts.license,
         requirements=tuple(map(str, facts.requirements)),
     )
+
+
+def _check_is_for_here(wheel: Path) -> None:
+    try:
+        tags = parse_wheel_filename(wheel.name)[3]
+    except InvalidWheelFilename as error:
+        raise unsound(wheel, "is not named as wheels are") from error
+    if tags.isdisjoint(sys_tags()):
+        raise unsound(wheel, "is made for another machine or another Python")
 
 
 def _pack_editable(root: Path, pip: Pip, workshop: Path) -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Collection, Mapping
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -42,6 +43,7 @@ def check_fits_host(name: str, requirements: tuple[str, ...], host: HostPackages
     """
     conflicts = []
     for requirement in map(Requirement, requirements):
+        _check_comes_from_the_index(name, requirement)
         version = host.version(requirement.name)
         if version is None or not applies(requirement):
             continue
@@ -61,11 +63,17 @@ def check_fits_host(name: str, requirements: tuple[str, ...], host: HostPackages
 
 
 def check_wheel(
-    name: str, wheel: WheelFacts, host: HostPackages, others: dict[str, WheelFacts]
+    name: str,
+    wheel: WheelFacts,
+    host: HostPackages,
+    others: dict[str, WheelFacts],
+    *,
+    editable: bool = False,
 ) -> None:
     """Refuse a wheel that is no extension, or whose packages belong to somebody else.
 
     :param others: the wheels of everything else that will be installed, by name.
+    :param editable: it leads to a local folder, for which it needs a path file.
     :raises Conflict: ``extension_load_failed``, with what its author has to change.
     """
     if not wheel.entry_points:
@@ -83,11 +91,60 @@ def check_wheel(
                 f"{name} cannot be installed: its package {package} is reserved, because "
                 f"{owner} already provides it. Its author has to choose another name."
             )
+    if not editable:
+        _check_path_files(name, wheel, "")
+    _check_names_differ(name, wheel)
     for other, facts in others.items():
         if shared := wheel.packages & facts.packages:
             raise _unusable(
                 f"{name} cannot be installed: {other} also provides the package "
                 f"{min(shared)}. Uninstall one of the two."
+            )
+
+
+def check_brought(wheels: Mapping[str, WheelFacts], extensions: Collection[str]) -> None:
+    """Refuse packages that would write into an extension, or run code at every start.
+
+    :param wheels: everything that will be installed, the extensions included.
+    :raises Conflict: ``extension_load_failed``.
+    """
+    for name in sorted(wheels.keys() - extensions):
+        _check_path_files(name, wheels[name], "__editable__")
+        for extension in extensions:
+            if shared := wheels[name].packages & wheels[extension].packages:
+                raise _unusable(
+                    f"{name} cannot be installed: {extension} also provides the package "
+                    f"{min(shared)}. Install what does not need {name}."
+                )
+
+
+def _check_comes_from_the_index(name: str, requirement: Requirement) -> None:
+    if requirement.url:
+        raise _unusable(
+            f"{name} cannot be installed: its dependency {requirement.name} comes from an "
+            "address. Publish it as a package and name a version."
+        )
+
+
+def _check_path_files(name: str, wheel: WheelFacts, prefix: str) -> None:
+    for member in wheel.members:
+        file = member.rpartition("/")[2]
+        if file.endswith(".pth") and file.startswith(prefix):
+            raise _unusable(
+                f"{name} cannot be installed: it has the path file {file}, which is for Python's "
+                "own folders. Its author has to leave that out."
+            )
+
+
+def _check_names_differ(name: str, wheel: WheelFacts) -> None:
+    """Refuse names that are one and the same on other machines."""
+    seen: dict[str, str] = {}
+    for member in wheel.members:
+        other = seen.setdefault(unicodedata.normalize("NFC", member).casefold(), member)
+        if other != member:
+            raise _unusable(
+                f"{name} cannot be installed: {other!a} and {member!a} differ only in case or "
+                "accents. Its author has to rename one."
             )
 
 

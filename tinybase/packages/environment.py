@@ -7,9 +7,9 @@ operator, such as keys in variables, never get to git, pip or foreign build code
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, PackagePath, distributions
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -142,8 +142,7 @@ class HostPackages:
         path = [entry for entry in sys.path if not Path(entry).resolve().is_relative_to(own)]
         self._found: dict[str, Distribution] = {}
         for distribution in distributions(path=path):
-            name = distribution.metadata["Name"]
-            if name:
+            if name := _name_of(distribution):
                 self._found.setdefault(canonicalize_name(name), distribution)
 
     def __contains__(self, name: str) -> bool:
@@ -168,11 +167,26 @@ class HostPackages:
     def _owners(self) -> dict[str, str]:
         owners: dict[str, str] = {}
         for name, found in self._found.items():
-            for file in found.files or ():
+            for file in _files_of(found):
                 first = file.parts[0]
                 if len(file.parts) > 1 or first.endswith((".py", ".so", ".pyd")):
                     owners.setdefault(first.partition(".")[0], name)
         return owners
+
+
+def _name_of(distribution: Distribution) -> str | None:
+    """Return the name of a package; what is left of one, or torn, has none."""
+    try:
+        return distribution.metadata["Name"]
+    except Exception:  # noqa: BLE001 - reading broken metadata may raise anything
+        return None
+
+
+def _files_of(distribution: Distribution) -> Iterable[PackagePath]:
+    try:
+        return distribution.files or ()
+    except Exception:  # noqa: BLE001 - as above
+        return ()
 
 
 def _is_version(text: str | None) -> bool:

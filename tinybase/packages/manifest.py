@@ -24,12 +24,14 @@ from packaging.version import InvalidVersion, Version
 
 from tinybase._version import __version__
 from tinybase.errors import Fault, Invalid
+from tinybase.packages import foreign_toml
 
 FILE_NAME = "extension.toml"
 
 _MAX_BYTES = 64 * 1024
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _RESERVED = frozenset({"tinybase", "tinybase_hookspecs"})
+_IMPORTED_AT_START = frozenset({"sitecustomize", "usercustomize"})
 _TEXTS = ("description", "author", "license", "homepage", "repository", "documentation")
 _KEYS = ("name", "version", *_TEXTS, "keywords", "python", "tinybase", "dependencies")
 _HOST_KEYS = ("min_version", "max_version")
@@ -74,15 +76,13 @@ def read(root: Path) -> Manifest:
     path = root / FILE_NAME
     try:
         content = _bytes(path)
-        document = tomllib.loads(content.decode("utf-8-sig"))
+        document = foreign_toml.loads(content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise _invalid(_fault((), "is missing. Put one beside __init__.py", "missing")) from None
     except UnicodeDecodeError:
         raise _invalid(_fault((), "is not UTF-8 text. Save it as UTF-8", "encoding")) from None
     except tomllib.TOMLDecodeError as error:
         raise _invalid(_fault((), f"is not valid TOML: {error}", "toml")) from None
-    except RecursionError:
-        raise _invalid(_fault((), "is nested too deeply", "toml")) from None
     return parse(document)
 
 
@@ -122,6 +122,8 @@ def import_name_fault(package: str) -> str | None:
         return f"is the Python keyword {package}. Choose another name"
     if package in _RESERVED:
         return f"is reserved: {package} is TinyBase itself. Choose another name"
+    if package in _IMPORTED_AT_START:
+        return f"is reserved: Python imports {package} by itself. Choose another name"
     if package in sys.stdlib_module_names:
         return f"is reserved: {package} is a module of Python itself. Choose another name"
     return None

@@ -150,8 +150,11 @@ class Pip:
             return
         if _is_unreachable(finished):
             raise _no_index()
+        reason = _last_error(finished)
+        if missing := _MISSING.search(finished.stderr):
+            reason = f"the package index has no {missing[1]} that fits"
         raise TinyBaseError(
-            f"{what}: {_last_error(finished)}. Tell its author; nothing was changed.",
+            f"{what}: {reason}. Tell its author; nothing was changed.",
             code="manifest_invalid",
         )
 

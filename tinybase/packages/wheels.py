@@ -6,17 +6,28 @@ import base64
 import csv
 import hashlib
 import io
+import re
+import stat
 import zipfile
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesParser
 from pathlib import Path, PurePosixPath
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import (
+    InvalidName,
+    InvalidWheelFilename,
+    NormalizedName,
+    canonicalize_name,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
 
 from tinybase.errors import Fault as _Fault
 from tinybase.errors import Invalid
@@ -25,7 +36,24 @@ ENTRY_POINT_GROUP = "tinybase.extensions"
 
 Member = tuple[str, bytes]
 
+_TORN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    csv.Error,
+    KeyError,
+    InvalidRequirement,
+    UnicodeDecodeError,
+    OSError,
+    RuntimeError,  # it is encrypted, or packed in a way that nobody knows
+)
+_LIBRARY = "lib/python/"
+"""Where pip has modules among the data of a target folder."""
+
 _MAX_METADATA_BYTES = 4 * 1024 * 1024
+_MAX_MEMBERS = 100_000
+_MAX_NAME_BYTES = 255
+_BOMB_BYTES = 100 * 1024 * 1024
+_BOMB_RATIO = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +108,46 @@ def read_wheel(path: Path) -> WheelFacts:
 
     :raises Invalid: ``manifest_invalid``, when the file is no sound wheel.
     """
+    with _opened(path) as archive:
+        members = tuple(info.filename for info in archive.infolist())
+        _check_size(path, archive.infolist())
+        _check_members(path, archive.infolist())
+        folder = _dist_info(path, members)
+        metadata = BytesParser().parsebytes(_content(archive, f"{folder}/METADATA"))
+        entry_points = _entry_points(archive, f"{folder}/entry_points.txt", members)
+        return _facts(path, metadata, entry_points, members)
+
+
+def check_record(path: Path) -> None:
+    """Check that a wheel contains what its RECORD says; files it does not list may be there.
+
+    :raises Invalid: ``manifest_invalid``, naming the file.
+    """
+    with _opened(path) as archive:
+        members = archive.namelist()
+        record = f"{_dist_info(path, members)}/RECORD"
+        listed = _content(archive, record).decode() if record in members else ""
+        for row in filter(None, csv.reader(listed.splitlines())):
+            name, digest = (*row, "")[:2]
+            if name not in members:
+                raise unsound(path, f"has a RECORD of {name!r}, which it does not contain")
+            method, _, wanted = digest.partition("=")
+            if digest and (method != "sha256" or _digest(archive.read(name)) != wanted):
+                raise unsound(path, f"contains another {name!r} than its RECORD says")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a wheel and turn what is wrong with it as an archive into one error."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = tuple(info.filename for info in archive.infolist())
-            _check_members(path, members)
-            folder = _dist_info(path, members)
-            metadata = BytesParser().parsebytes(_content(archive, f"{folder}/METADATA"))
-            entry_points = _entry_points(archive, f"{folder}/entry_points.txt", members)
-        return _facts(path, metadata, entry_points, members)
-    except (zipfile.BadZipFile, KeyError, InvalidRequirement, UnicodeDecodeError, OSError) as error:
-        raise unsound(path, f"cannot be read as a wheel ({error})") from error
+            yield archive
+    except _TORN as error:
+        raise unsound(path, f"cannot be read as a wheel ({_one_line(error)})") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def unsound(path: Path, reason: str) -> Invalid:
@@ -101,11 +159,9 @@ def unsound(path: Path, reason: str) -> Invalid:
 def _facts(
     path: Path, metadata: Message, entry_points: dict[str, str], members: Sequence[str]
 ) -> WheelFacts:
-    name, version = metadata["Name"], metadata["Version"]
-    if not name or not version:
-        raise unsound(path, "has no name or no version in its METADATA")
+    name, version = _identity(path, metadata)
     return WheelFacts(
-        name=canonicalize_name(name),
+        name=name,
         version=version,
         description=metadata["Summary"] or "",
         author=metadata["Author"] or metadata["Author-email"] or "",
@@ -116,6 +172,23 @@ def _facts(
         packages=frozenset(_top_level(members)),
         members=tuple(members),
     )
+
+
+def _identity(path: Path, metadata: Message) -> tuple[NormalizedName, str]:
+    """Return name and version; the name of the file must say the same."""
+    name, version = metadata["Name"], metadata["Version"]
+    if not name or not version:
+        raise unsound(path, "has no name or no version in its METADATA")
+    try:
+        found = canonicalize_name(name, validate=True), Version(version)
+        named = parse_wheel_filename(path.name)[:2]
+    except (InvalidName, InvalidVersion) as error:
+        raise unsound(path, f"has a name or a version that cannot be ({error})") from error
+    except InvalidWheelFilename as error:
+        raise unsound(path, "is not named as wheels are") from error
+    if found != named:
+        raise unsound(path, f"has the name and version {found[0]} {found[1]} in its METADATA")
+    return found[0], version
 
 
 def _license(metadata: Message) -> str:
@@ -130,13 +203,30 @@ def _content(archive: zipfile.ZipFile, name: str) -> bytes:
     return archive.read(name)
 
 
-def _check_members(path: Path, members: Sequence[str]) -> None:
-    if len(set(members)) != len(members):
+def _check_size(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse what would fill the disk; nothing of it has been unpacked by then."""
+    if len(members) > _MAX_MEMBERS:
+        raise unsound(path, f"contains more than {_MAX_MEMBERS} files")
+    size = sum(member.file_size for member in members)
+    times = size // path.stat().st_size
+    if size > _BOMB_BYTES and times > _BOMB_RATIO:
+        raise unsound(path, f"would unpack to {size // 2**20} MiB, {times} times its size")
+
+
+def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    if len({member.filename for member in members}) != len(members):
         raise unsound(path, "contains a file twice")
     for member in members:
-        parts = PurePosixPath(member).parts
-        if member.startswith("/") or "\\" in member or ".." in parts or "\0" in member:
-            raise unsound(path, f"contains {member!r}, which would be written outside")
+        name, parts = member.filename, PurePosixPath(member.filename).parts
+        if name.startswith("/") or "\\" in name or ".." in parts or re.match("[A-Za-z]:", name):
+            raise unsound(path, f"contains {name!r}, which would be written outside")
+        if not name.isprintable():
+            raise unsound(path, f"contains {name!a}, whose name is no plain text")
+        if any(len(part.encode()) > _MAX_NAME_BYTES for part in parts):
+            raise unsound(path, f"contains a name that is longer than {_MAX_NAME_BYTES} bytes")
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise unsound(path, f"contains {name!r}, which is a link or a special file")
 
 
 def _dist_info(path: Path, members: Sequence[str]) -> str:
@@ -160,18 +250,33 @@ def _entry_points(archive: zipfile.ZipFile, name: str, members: Sequence[str]) -
 
 def _top_level(members: Iterable[str]) -> Iterable[str]:
     for member in members:
-        first, slash, _ = member.partition("/")
-        if slash and not first.endswith((".dist-info", ".data")):
+        first, slash, _ = _place(member).partition("/")
+        if slash and not first.endswith(".dist-info"):
             yield first
         elif not slash and first.endswith((".py", ".so", ".pyd")):
             yield first.partition(".")[0]
+
+
+def _place(member: str) -> str:
+    """Return where a member is installed, which for data is not where it is in the wheel."""
+    folder, _, inside = member.partition("/")
+    if not folder.endswith(".data"):
+        return member
+    kind, _, rest = inside.partition("/")
+    if kind == "data" and rest.startswith(_LIBRARY):
+        return rest.removeprefix(_LIBRARY)
+    return rest if kind in ("purelib", "platlib") else ""
 
 
 def _record(members: Iterable[Member], own_name: str) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for name, content in members:
-        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-        writer.writerow((name, f"sha256={digest}", len(content)))
+        writer.writerow((name, f"sha256={_digest(content)}", len(content)))
     writer.writerow((own_name, "", ""))
     return text.getvalue().encode()
+
+
+def _digest(content: bytes) -> str:
+    """Return a digest as RECORD has it."""
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()

@@ -19,7 +19,7 @@ from tinybase.errors import Conflict
 from tinybase.packages import candidates, manifest
 from tinybase.packages.addresses import GitSource, IndexSource, Source
 from tinybase.packages.candidates import Candidate, Known
-from tinybase.packages.checks import check_fits_host, check_is_new, check_wheel
+from tinybase.packages.checks import check_brought, check_fits_host, check_is_new, check_wheel
 from tinybase.packages.closure import applies, needed_by
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.inspection import (
@@ -165,7 +165,13 @@ class Workshop:
         if known.name and known.requirements is not None:
             check_fits_host(known.name, known.requirements, self._host)
         if candidate.wheel is not None:
-            check_wheel(known.name, read_wheel(candidate.wheel), self._host, self._installed())
+            check_wheel(
+                known.name,
+                read_wheel(candidate.wheel),
+                self._host,
+                self._installed(),
+                editable=candidate.is_editable,
+            )
 
     def _installed(self) -> dict[str, WheelFacts]:
         return {
@@ -260,9 +266,14 @@ class Workshop:
             )
         name = candidate.known.name
         check_wheel(
-            name, facts[name], self._host, {key: facts[key] for key in facts if key != name}
+            name,
+            facts[name],
+            self._host,
+            {key: facts[key] for key in facts if key != name},
+            editable=candidate.is_editable,
         )
         roots = sorted({name, *self._lock.extensions})
+        check_brought(facts, roots)
         extras = {item.name: item.requirement.extras for item in self._from_index(candidate)}
         needs = {root: needed_by(root, facts, extras.get(root, ())) for root in roots}
         locked = {}

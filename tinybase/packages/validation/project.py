@@ -17,7 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from tinybase.errors import Invalid
 from tinybase.host.loading import EntryPoint
-from tinybase.packages import candidates, layout, manifest
+from tinybase.packages import candidates, foreign_toml, layout, manifest
 from tinybase.packages.validation.findings import Finding, error, from_fault, warning
 from tinybase.packages.wheels import ENTRY_POINT_GROUP
 
@@ -155,8 +155,8 @@ def _manifest(root: Path, note: Callable[[Finding], None]) -> manifest.Manifest 
 def _raw_table(root: Path) -> Mapping[str, Any]:
     """Return what a faulty manifest says all the same, so that its code can be looked at."""
     try:
-        document = tomllib.loads((root / manifest.FILE_NAME).read_text("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
+        document = foreign_toml.loads((root / manifest.FILE_NAME).read_text("utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return {}
     table = document.get("extension")
     return table if isinstance(table, dict) else {}
