@@ -1,9 +1,14 @@
-"""A whole application on an empty instance, and the people who use it."""
+"""A whole application on an empty instance, and the people who use it.
+
+Tests that use a database run on SQLite. Those in the folders that ``ON_BOTH`` names, which
+are the contract of what is stored, run on PostgreSQL as well; with
+``TINYBASE_TEST_DATABASE=postgresql`` all of them run there, and there only.
+"""
 
 from __future__ import annotations
 
 import itertools
-import shutil
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,6 +16,13 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from databases import (
+    Databases,
+    Postgres,
+    PostgresqlDatabases,
+    SqliteDatabases,
+    running_postgres,
+)
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -20,6 +32,8 @@ from tinybase.app import create_app
 from tinybase.db import migrate
 
 PASSWORD = "correct horse battery staple"
+
+ON_BOTH = ("auth", "collections", "functions")
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,42 @@ class Person:
         return {"Authorization": f"Bearer {self.token}"}
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Choose the databases that a test runs on."""
+    if "databases" not in metafunc.fixturenames:
+        return
+    chosen = os.environ.get("TINYBASE_TEST_DATABASE")
+    folder = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
+    if chosen:
+        metafunc.parametrize("databases", [chosen], indirect=True, scope="session")
+    elif folder in ON_BOTH:
+        metafunc.parametrize("databases", ["sqlite", "postgresql"], indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Run a PostgreSQL."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Return what makes databases of the kind that the test runs on."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return SqliteDatabases(request.getfixturevalue("empty_database"))
+    made: Databases = request.getfixturevalue("postgresql_databases")
+    return made
+
+
+@pytest.fixture(scope="session")
+def postgresql_databases(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> PostgresqlDatabases:
+    """Return what makes databases on PostgreSQL."""
+    return PostgresqlDatabases(postgres, tmp_path_factory.mktemp("empty"))
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the tables once; every test copies the file."""
@@ -52,7 +102,7 @@ StartApp = Callable[..., AbstractContextManager[Flask]]
 
 
 @pytest.fixture(scope="session")
-def start_app(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> StartApp:
+def start_app(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> StartApp:
     """Return a context manager that starts an application; it takes environment variables.
 
     Rate limits are off and commits need not survive a power loss, unless a test says so.
@@ -61,10 +111,11 @@ def start_app(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) ->
     @contextmanager
     def start(**environ: str) -> Iterator[Flask]:
         folder = tmp_path_factory.mktemp("instance")
-        shutil.copy(empty_database, folder / "tinybase.db")
+        database = databases.new(folder)
         defaults = {
             "TINYBASE_RATE_LIMIT_ENABLED": "false",
             "TINYBASE_DATABASE_DURABILITY": "normal",
+            **database,
         }
         app = create_app(config.load(folder, {**defaults, **environ}))
         services: Services = app.extensions["tinybase"]
@@ -73,6 +124,7 @@ def start_app(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) ->
             yield app
         finally:
             services.close()
+            databases.drop(database)
 
     return start
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pluggy
 import pytest
+from databases import Databases
 
 import tinybase_hookspecs
 from tinybase.auth.limits import RateLimits
@@ -87,15 +88,16 @@ MakeRoom = Callable[..., Room]
 
 
 @pytest.fixture
-def make_room(tmp_path: Path) -> Iterator[MakeRoom]:
+def make_room(tmp_path: Path, databases: Databases) -> Iterator[MakeRoom]:
     """Return a maker of rooms on one database; keyword arguments are the environment."""
     rooms: list[Room] = []
-    with migrate.opened(load(tmp_path, {})) as engine:
-        migrate.upgrade(engine)
+    database = databases.new(tmp_path)
+    with migrate.opened(load(tmp_path, database)) as engine:
 
         def make(**environ: object) -> Room:
             variables = {
                 "TINYBASE_MAIL_URL": "file:outbox",
+                **database,
                 **{f"TINYBASE_{name.upper()}": str(value) for name, value in environ.items()},
             }
             rooms.append(Room(tmp_path, Database(engine), variables))
@@ -104,6 +106,7 @@ def make_room(tmp_path: Path) -> Iterator[MakeRoom]:
         yield make
         for room in rooms:
             room.tokens.close()
+    databases.drop(database)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from uuid import UUID
 
 import pluggy
 import pytest
+from databases import Databases
 from sqlalchemy import Engine, create_engine, event
 from uuid_utils.compat import uuid7
 
@@ -99,13 +99,17 @@ class Listener:
 class Rooms:
     """Opens the services on the database in a folder; each time like another process."""
 
-    def __init__(self, folder: Path, empty_database: Path) -> None:
-        shutil.copy(empty_database, folder / "tinybase.db")
+    def __init__(self, folder: Path, databases: Databases) -> None:
         self._folder = folder
+        self._databases = databases
+        self._database = databases.new(folder)
         self._engines: list[Engine] = []
 
     def __call__(self, **environ: str) -> Room:
-        settings = config.load(self._folder, {"TINYBASE_DATABASE_DURABILITY": "normal", **environ})
+        settings = config.load(
+            self._folder,
+            {"TINYBASE_DATABASE_DURABILITY": "normal", **self._database, **environ},
+        )
         options = engine_settings(settings)
         engine = create_engine(
             options["SQLALCHEMY_DATABASE_URI"], **options["SQLALCHEMY_ENGINE_OPTIONS"]
@@ -124,12 +128,13 @@ class Rooms:
     def close(self) -> None:
         for engine in self._engines:
             engine.dispose()
+        self._databases.drop(self._database)
 
 
 @pytest.fixture
-def make_room(tmp_path: Path, empty_database: Path) -> Iterator[Rooms]:
+def make_room(tmp_path: Path, databases: Databases) -> Iterator[Rooms]:
     """Open the services on one database, as often as a test wants."""
-    rooms = Rooms(tmp_path, empty_database)
+    rooms = Rooms(tmp_path, databases)
     yield rooms
     rooms.close()
 
@@ -141,8 +146,8 @@ def room(make_room: Rooms) -> Room:
 
 
 @pytest.fixture(scope="module")
-def shared_room(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Room]:
+def shared_room(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[Room]:
     """Return the services on a database that the tests of a module share."""
-    rooms = Rooms(tmp_path_factory.mktemp("shared"), empty_database)
+    rooms = Rooms(tmp_path_factory.mktemp("shared"), databases)
     yield rooms()
     rooms.close()

@@ -254,39 +254,3 @@ def test_a_collection_that_was_read_before_a_change_is_not_written_by(room):
     room.collections.update("posts", options={"access": {"create": "admin"}})
     with pytest.raises(TinyBaseError):
         room.records.create(room.user(), stale, {"b": 1})
-
-
-@pytest.mark.parametrize("option", ["indexed", "unique"])
-def test_an_index_serves_filters_and_sorting_and_goes_with_its_field(room, option):
-    room.make("posts", {"name": "n", "type": "int", option: True}, {"name": "m", "type": "int"})
-    room.fill("posts", *({"n": n, "m": n} for n in range(20)))
-
-    def indexes() -> list[str]:
-        query = (
-            "SELECT name FROM sqlite_master WHERE name LIKE '_x_records_%' AND sql LIKE '%json%'"
-        )
-        with room.database.connect() as connection:
-            return [row[0] for row in connection.exec_driver_sql(query)]
-
-    (index,) = indexes()
-    assert index in plan(room, filters={"n": 3})
-    assert index in plan(room, filters={"n": {"gte": 3}}, sort="n")
-    assert index not in plan(room, filters={"m": 3})
-    if option == "indexed":
-        steps = plan(room, filters={"n": {"gte": 3}}, sort="-n")
-        assert "TEMP B-TREE" not in steps
-    change(room, {"name": "n", "type": "int"}, {"name": "m", "type": "int", option: True})
-    assert len(indexes()) == 1
-    assert indexes() != [index]
-    room.collections.delete("posts")
-    assert indexes() == []
-
-
-def plan(room: Any, **query: Any) -> str:
-    """Return how the database goes about the statement of a list."""
-    with room.watched() as statements:
-        room.records.list(SYSTEM, "posts", **query)
-    text, parameters = next(pair for pair in statements if "ORDER BY" in pair[0])
-    with room.database.connect() as connection:
-        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters)
-        return "\n".join(row[3] for row in rows)

@@ -11,14 +11,13 @@ from uuid import UUID, uuid4
 
 import pluggy
 import pytest
-import sqlalchemy
+from databases import Databases
 from sqlalchemy import insert
 
 import tinybase_hookspecs
 from tinybase import config as configuration
 from tinybase.actors import Actor, ActorKind
-from tinybase.db import Database, Session, db
-from tinybase.db.engine import prepare
+from tinybase.db import Database, Session, db, migrate
 from tinybase.db.models import User
 from tinybase.functions.calls import Functions
 from tinybase.functions.contexts import Contexts
@@ -73,16 +72,11 @@ class Told:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    settings = configuration.load(tmp_path, {})
-    engine = sqlalchemy.create_engine(
-        f"sqlite:///{tmp_path / 'tinybase.db'}",
-        connect_args={"isolation_level": "IMMEDIATE", "check_same_thread": False},
-    )
-    prepare(engine, settings)
-    db.metadata.create_all(engine)
-    yield Database(engine)
-    engine.dispose()
+def database(tmp_path: Path, databases: Databases) -> Iterator[Database]:
+    environ = databases.new(tmp_path)
+    with migrate.opened(configuration.load(tmp_path, environ)) as engine:
+        yield Database(engine)
+    databases.drop(environ)
 
 
 @pytest.fixture

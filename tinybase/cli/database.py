@@ -6,15 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 
 from tinybase.config import Config
 from tinybase.db import migrate
 from tinybase.errors import Unavailable
-
-_WRONG_ADDRESS = (
-    "database.url names a database that TinyBase does not know. Write sqlite:///tinybase.db."
-)
 
 
 @contextmanager
@@ -38,10 +34,6 @@ def faults_explained() -> Iterator[None]:
             "Check database.url and the rights on it."
         ) from error
     except ModuleNotFoundError as error:
-        if error.name != "psycopg":
-            raise Unavailable(_WRONG_ADDRESS) from error
         raise Unavailable(
             "PostgreSQL needs its driver. Run pip install 'tinybase[postgres]'."
         ) from error
-    except ArgumentError as error:
-        raise Unavailable(_WRONG_ADDRESS) from error

@@ -46,6 +46,7 @@ def command(
       tinybase init my-app
       tinybase init my-app --admin-email ada@example.com
       tinybase init my-app --no-admin --database sqlite:////srv/data/my-app.db
+      tinybase init my-app --database postgresql+psycopg://tinybase@db.example.com/tinybase
     """
     if folder is not None:
         context.use_instance(folder)
@@ -69,13 +70,11 @@ def command(
 def _require_usable(database: str) -> None:
     """Refuse an address that will not do before anything is written."""
     from tinybase.cli.database import opened  # noqa: PLC0415 - SQLAlchemy
-    from tinybase.collections.expressions import expressions_of  # noqa: PLC0415
     from tinybase.db import migrate  # noqa: PLC0415
 
     folder = context.instance()
     config = configuration.load(folder, {**os.environ, "TINYBASE_DATABASE_URL": database})
     with opened(config) as engine:
-        expressions_of(engine)
         migrate.current(engine)
 
 

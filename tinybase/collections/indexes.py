@@ -59,13 +59,12 @@ def _definitions(
 
 def _definition(expressions: Expressions, collection_id: UUID, spec: FieldSpec) -> str:
     kind = "UNIQUE INDEX" if spec.unique else "INDEX"
-    # The collection is always the same here; in front it makes SQLite prefer this index,
-    # without statistics, to the one of the newest records. The rest of the total order lets
-    # a list that is sorted by the field come straight out of the index.
+    # The rest of the total order lets a list that is sorted by the field come straight out
+    # of the index.
     order = "" if spec.unique else ", created_at, id"
     return (
         f"CREATE {kind} {_name(collection_id, spec)} "
-        f"ON records (collection_id, ({expressions.indexed_value(spec)}){order}) "
+        f"ON records ({expressions.index_keys(spec)}{order}) "
         f"WHERE collection_id = '{collection_id}'"
     )
 

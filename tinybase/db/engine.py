@@ -5,41 +5,81 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import URL, Engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tinybase.config import Config
 from tinybase.errors import ConfigError
 
+_POSTGRESQL = "postgresql+psycopg"
+_WRONG_ADDRESS = (
+    "database.url is not the address of a database that TinyBase knows. Write "
+    "sqlite:///tinybase.db or postgresql+psycopg://user:password@host/database."
+)
+
 
 def engine_settings(config: Config) -> dict[str, Any]:
     """Return the settings that Flask-SQLAlchemy makes the engine from.
 
-    :raises ConfigError: for an address that SQLAlchemy does not understand.
+    :raises ConfigError: for an address of a database that is not supported.
     """
+    url = _address(config)
+    make = _sqlite_options if url.get_backend_name() == "sqlite" else _postgresql_options
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+        url = url.set(database=str(config.instance / url.database))
+    options = {
+        # Handlers and functions run in threads of their own, each with its own connection.
+        "pool_size": config.server.threads,
+        **make(url, config),
+    }
+    return {"SQLALCHEMY_DATABASE_URI": url, "SQLALCHEMY_ENGINE_OPTIONS": options}
+
+
+def _address(config: Config) -> URL:
     try:
         url = make_url(config.database.url)
     except ArgumentError as error:
-        raise ConfigError(
-            "database.url is not a database address. Write sqlite:///tinybase.db."
-        ) from error
-    if url.get_backend_name() != "sqlite":
-        return {
-            "SQLALCHEMY_DATABASE_URI": url,
-            "SQLALCHEMY_ENGINE_OPTIONS": {"pool_pre_ping": True},
-        }
-    if url.database and url.database != ":memory:":
-        url = url.set(database=str(config.instance / url.database))
+        raise ConfigError(_WRONG_ADDRESS) from error
+    if url.drivername in ("postgres", "postgresql"):
+        # What every other program calls it; SQLAlchemy would take a driver of its own choice.
+        url = url.set(drivername=_POSTGRESQL)
+    if url.drivername not in ("sqlite", "sqlite+pysqlite", _POSTGRESQL):
+        raise ConfigError(_WRONG_ADDRESS)
+    return url
+
+
+def _sqlite_options(_: URL, __: Config) -> dict[str, Any]:
     # sqlite3 then takes the write lock with the first write of a transaction. A deferred
     # transaction that reads first cannot get it any more once somebody else has written.
-    options = {
-        "connect_args": {"isolation_level": "IMMEDIATE", "check_same_thread": False},
-        # Handlers and functions run in threads of their own, each with its own connection.
-        "pool_size": config.server.threads,
-        "max_overflow": 128,
+    connect = {"isolation_level": "IMMEDIATE", "check_same_thread": False}
+    return {"connect_args": connect, "max_overflow": 128}
+
+
+def _postgresql_options(url: URL, config: Config) -> dict[str, Any]:
+    """Return what keeps a server that is gone, or a lock, from holding a request for ever.
+
+    What the address says itself stays as it is: an empty ``options=`` is for poolers that
+    let no settings through.
+    """
+    waits = config.database.busy_timeout_seconds
+    connect = {
+        "application_name": "tinybase",
+        "connect_timeout": waits,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": waits * 1000,
+        "options": f"-c lock_timeout={waits}s",
     }
-    return {"SQLALCHEMY_DATABASE_URI": url, "SQLALCHEMY_ENGINE_OPTIONS": options}
+    return {
+        "connect_args": {key: value for key, value in connect.items() if key not in url.query},
+        # A server takes 100 connections as it comes, and each is a process there.
+        "max_overflow": 16,
+        "pool_timeout": waits,
+        # After a restart of the server no request finds a connection that is dead.
+        "pool_pre_ping": True,
+    }
 
 
 def prepare(engine: Engine, config: Config) -> None:

@@ -7,10 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import JSON, DateTime, Dialect, String, Uuid
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-Json = JSON().with_variant(JSONB(), "postgresql")
+Json = JSON()
+"""JSON as it was written: ``json`` on PostgreSQL, text on SQLite.
+
+Not ``jsonb``, which sorts the keys of objects and spells ``1e300`` with 301 digits, so that
+a number comes back as an integer.
+"""
 
 
 def utcnow() -> datetime:

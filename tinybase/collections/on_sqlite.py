@@ -1,0 +1,112 @@
+"""Record data in SQL, as SQLite reads JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.types import NullType, TypeEngine
+
+from tinybase.collections.spec import FieldSpec, Kind
+from tinybase.db.models import Record
+
+RECORDS = Record.__table__
+
+
+class SqliteExpressions:
+    """SQLite: ``json_extract``; texts compare by code point as they are."""
+
+    def value(self, spec: FieldSpec) -> ColumnElement[Any]:
+        """Return the value of a scalar field, SQL's NULL for null."""
+        text = f"json_extract(records.data, {_path(spec)})"
+        return literal_column(text, _SQLITE_TYPES.get(spec.kind, Text)())
+
+    def bound(self, kind: Kind, value: Any) -> Any:
+        """Return a stored value as it is bound to a statement."""
+        return int(value) if kind is Kind.BOOLEAN else value
+
+    def contains_text(self, text: ColumnElement[Any], part: str) -> ColumnElement[bool]:
+        """Return whether a text has a part, with regard to case."""
+        position: ColumnElement[int] = func.instr(text, part)
+        return position > 0
+
+    def starts_with(self, text: ColumnElement[Any], start: str) -> ColumnElement[bool]:
+        """Return whether a text begins like this, with regard to case."""
+        # The first condition is there for an index, which can begin at the right place.
+        return and_(text >= start, func.substr(text, 1, func.length(start)) == start)
+
+    def has_item(
+        self, spec: FieldSpec, text: str | None, number: float | None, word: str | None
+    ) -> ColumnElement[bool]:
+        """Return whether a list has a text, a number, or one of the words true and false."""
+        item = func.json_each(RECORDS.c.data, literal_column(_path(spec))).table_valued(
+            "value", "type"
+        )
+        return exists(
+            select(literal_column("1"))
+            .select_from(item)
+            .where(
+                or_(
+                    and_(
+                        item.c.type == literal_column("'text'"), item.c.value == _bind(text, Text)
+                    ),
+                    and_(
+                        item.c.type.in_([literal_column("'integer'"), literal_column("'real'")]),
+                        # No type: Float would make a float of an integer of 64 bits.
+                        item.c.value == _bind(number, NullType),
+                    ),
+                    item.c.type == _bind(word, Text),
+                )
+            )
+        )
+
+    def is_null(self, spec: FieldSpec) -> ColumnElement[bool]:
+        """Return whether a field of any type is null or absent."""
+        return self.value(spec).is_(None)
+
+    def ordered(self, value: ColumnElement[Any], *, descending: bool) -> ColumnElement[Any]:
+        """Return a sort key; SQLite has nulls where we want them."""
+        return value.desc() if descending else value.asc()
+
+    def with_fields(self, specs: Sequence[FieldSpec]) -> ColumnElement[Any]:
+        """Return the data of a record with some fields set to what they are when absent."""
+        data: ColumnElement[Any] = RECORDS.c.data
+        for spec in specs:
+            absent = json.dumps(spec.absent)
+            data = func.json_set(data, literal_column(_path(spec)), func.json(absent))
+        return data
+
+    def index_keys(self, spec: FieldSpec) -> str:
+        """Return what an index on a value begins with, as its definition needs it."""
+        # The collection is always the same there; in front it makes SQLite prefer this index,
+        # without statistics, to the one of the newest records.
+        return f"collection_id, (json_extract(data, {_path(spec)}))"
+
+
+_SQLITE_TYPES: dict[Kind, type[TypeEngine[Any]]] = {
+    Kind.INTEGER: Integer,
+    Kind.NUMBER: Float,
+    Kind.BOOLEAN: Integer,
+}
+
+
+def _path(spec: FieldSpec) -> str:
+    return f"'$.\"{spec.name}\"'"
+
+
+def _bind(value: Any, type_: type[TypeEngine[Any]]) -> ColumnElement[Any]:
+    return bindparam(None, value, type_=type_())
