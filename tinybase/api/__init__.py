@@ -18,10 +18,11 @@ from tinybase.api import (
 )
 from tinybase.api.contributed import register_contributed
 from tinybase.api.cors import register_cors
+from tinybase.api.direct import DirectEntry
 from tinybase.api.docs import register_docs
 from tinybase.api.errors import register_error_handlers
 from tinybase.api.headers import register_headers
-from tinybase.api.operation import Operation
+from tinybase.api.operation import Operation, Who
 from tinybase.api.routes import add_operations, prepare_routing
 from tinybase.api.services import Services
 from tinybase.api.system import system_operations
@@ -54,6 +55,9 @@ def register(app: Flask, services: Services) -> None:
     register_error_handlers(app)
     register_headers(app)
     register_cors(app, services.config.cors)
-    add_operations(app, services, operations)
+    endpoints = add_operations(app, services, operations)
     register_contributed(app, services)
     register_docs(app, operations, pages=services.config.api.docs)
+    # The code of functions may count on Flask being around it.
+    direct = [(path, each) for path, each in endpoints if each.operation.who is not Who.FUNCTION]
+    app.wsgi_app = DirectEntry(app, direct)  # type: ignore[method-assign]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -40,8 +41,11 @@ class Endpoint:
         }
 
     def __call__(self, **path: str) -> Response:
-        """Answer the current request."""
-        current = _plain(request)
+        """Answer Flask's current request."""
+        return self.answer(_plain(request), path)
+
+    def answer(self, current: Request, path: Mapping[str, str]) -> Response:
+        """Answer a request, which must be the current one."""
         self._reader.check_declared_size(current)
         call = Call(
             services=self._services,

@@ -13,10 +13,10 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from flask import Flask, Response, request
+from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from tinybase.api.headers import request_id
+from tinybase.api.headers import current_environ, request_id
 from tinybase.errors import Fault, Invalid, TinyBaseError
 
 log = logging.getLogger(__name__)
@@ -81,9 +81,9 @@ def render_http(error: HTTPException) -> Response:
 
 def render_unforeseen(error: Exception) -> Response:
     """Log a fault that nobody foresaw and answer with nothing but the request id."""
-    log.error(
-        "%s %s failed (request %s)", request.method, request.path, request_id(), exc_info=error
-    )
+    environ = current_environ()
+    method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+    log.error("%s %s failed (request %s)", method, path, request_id(), exc_info=error)
     detail = "The server failed; the request id leads its operator to the reason."
     return _answer(500, "internal_error", detail, {}, {})
 

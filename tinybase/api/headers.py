@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
 from flask import Flask, Response, request
 from uuid_utils import uuid7
@@ -18,36 +22,59 @@ _HEADERS_KEY = "tinybase.answer_headers"
 _SECRET_PATHS = ("/api/auth", "/api/admin")
 
 
+_environ: ContextVar[dict[str, Any] | None] = ContextVar("tinybase_environ", default=None)
+
+
 def register_headers(app: Flask) -> None:
     """Check the size of every request's head and complete the headers of every answer."""
-    app.before_request(_check_head)
-    app.after_request(_complete)
+    app.before_request(lambda: check_head(request.environ))
+    app.after_request(lambda response: complete(request.environ, response))
+
+
+@contextmanager
+def entered(environ: dict[str, Any]) -> Iterator[None]:
+    """Have a request that does not come through Flask be the current one for a while."""
+    token = _environ.set(environ)
+    try:
+        yield
+    finally:
+        _environ.reset(token)
+
+
+def current_environ() -> dict[str, Any]:
+    """Return the WSGI environment of the current request, whichever way that came in."""
+    return _environ.get() or request.environ
 
 
 def request_id() -> str:
     """Return the id of the current request: the client's own if it is well formed."""
-    environ = request.environ
+    environ = current_environ()
     known: str | None = environ.get(_REQUEST_ID_KEY)
     if known is None:
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        known = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
+        given = environ.get("HTTP_X_REQUEST_ID")
+        known = given if given and _REQUEST_ID.fullmatch(given) else str(uuid7())
         environ[_REQUEST_ID_KEY] = known
     return known
 
 
 def add_header(name: str, value: str) -> None:
     """Send a header with the answer to the current request, also when it is an error."""
-    request.environ.setdefault(_HEADERS_KEY, {})[name] = value
+    current_environ().setdefault(_HEADERS_KEY, {})[name] = value
 
 
-def _check_head() -> None:
-    environ = request.environ
+def check_head(environ: dict[str, Any]) -> None:
+    """Refuse a request whose head is too large, or whose path no name can have.
+
+    :raises TinyBaseError: ``uri_too_long`` or ``headers_too_large``.
+    :raises NotFound: for a NUL character in the path.
+    """
     path = environ.get("PATH_INFO", "")
     if len(path) + len(environ.get("QUERY_STRING", "")) > LONGEST_URL:
         raise TinyBaseError(f"The URL is longer than {LONGEST_URL} bytes.", code="uri_too_long")
-    size = sum(
-        len(name) + len(value) for name, value in environ.items() if name.startswith("HTTP_")
-    )
+    size = 0
+    for name, value in environ.items():
+        if name.startswith("HTTP_"):
+            size += len(name) + len(value)
     if size > LARGEST_HEADERS:
         raise TinyBaseError(
             f"The headers have more than {LARGEST_HEADERS} bytes.", code="headers_too_large"
@@ -57,16 +84,20 @@ def _check_head() -> None:
         raise NotFound("There is nothing at this address.")
 
 
-def _complete(response: Response) -> Response:
+def complete(environ: dict[str, Any], response: Response) -> Response:
+    """Give an answer the headers that all of them have."""
     headers = response.headers
     headers["X-Request-Id"] = request_id()
     headers["X-Content-Type-Options"] = "nosniff"
-    path = request.path
+    path = environ.get("PATH_INFO", "")
     if path.startswith("/api"):
-        response.vary.add("Authorization")
+        if "Vary" in headers:
+            response.vary.add("Authorization")
+        else:
+            headers["Vary"] = "Authorization"
         if "Cache-Control" not in headers:
             secret = path.startswith(_SECRET_PATHS)
             headers["Cache-Control"] = "no-store" if secret else "private, no-cache"
-    for name, value in request.environ.get(_HEADERS_KEY, {}).items():
+    for name, value in environ.get(_HEADERS_KEY, {}).items():
         headers.setdefault(name, value)
     return response

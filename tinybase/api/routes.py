@@ -24,10 +24,16 @@ def prepare_routing(app: Flask) -> None:
     app.url_map.converters = {**app.url_map.converters, "uuid": IdConverter}
 
 
-def add_operations(app: Flask, services: Services, operations: Iterable[Operation]) -> None:
-    """Serve the operations, and OPTIONS at each of their addresses."""
+def add_operations(
+    app: Flask, services: Services, operations: Iterable[Operation]
+) -> list[tuple[str, Endpoint]]:
+    """Serve the operations, and OPTIONS at each of their addresses.
+
+    Return the endpoints with their addresses.
+    """
     address_of = AddressReader(services.config.server.trusted_proxies)
     paths: dict[str, None] = {}
+    endpoints: list[tuple[str, Endpoint]] = []
     for operation in operations:
         endpoint = Endpoint(operation, services, address_of)
         for path in (operation.path, *operation.aliases):
@@ -39,8 +45,10 @@ def add_operations(app: Flask, services: Services, operations: Iterable[Operatio
                 provide_automatic_options=False,
             )
             paths[path] = None
+            endpoints.append((path, endpoint))
     for path in paths:
         add_options(app, path)
+    return endpoints
 
 
 def add_options(app: Flask, path: str) -> None:

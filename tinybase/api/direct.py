@@ -1,0 +1,131 @@
+"""The short way in: operations answered without Flask's machinery around them.
+
+Of what Flask does for a request – two contexts, a session, signals, functions before and
+after, the search for a route – the operations need nothing: what is done for every
+request is in the endpoint. So they are found in a tree of their own and called at once. What is
+not found there goes through Flask, as does everything as soon as somebody has given the
+application more to do than we have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, request_finished, request_started
+from flask.wrappers import Request
+from werkzeug.exceptions import HTTPException
+
+from tinybase.api.dispatch import Endpoint
+from tinybase.api.errors import render, render_http, render_unforeseen
+from tinybase.api.headers import check_head, complete, entered
+from tinybase.errors import TinyBaseError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_BODILESS = frozenset({204, 304})
+
+
+class _Node:
+    """One place in the tree of addresses, and what is asked for below it."""
+
+    def __init__(self) -> None:
+        self.fixed: dict[str, _Node] = {}
+        self.free: _Node | None = None
+        self.parameters: tuple[str, ...] = ()
+        self.endpoints: dict[str, Endpoint] = {}
+
+
+class DirectEntry:
+    """A WSGI application that stands in front of Flask's.
+
+    To be made when the application is complete.
+
+    :param endpoints: what is answered directly, with the address of each.
+    """
+
+    def __init__(self, app: Flask, endpoints: Iterable[tuple[str, Endpoint]]) -> None:
+        self._app = app
+        self._flask: WSGIApplication = app.wsgi_app
+        self._tree = _Node()
+        for path, endpoint in endpoints:
+            self._add(path, endpoint)
+        self._ours = self._extras()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, or have Flask answer it."""
+        found = self._find(environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""))
+        if found is None or self._extras() != self._ours:
+            return self._flask(environ, start_response)
+        with entered(environ):
+            response = _respond(*found, environ)
+            complete(environ, response)
+        return _send(response, environ, start_response)
+
+    def _add(self, path: str, endpoint: Endpoint) -> None:
+        node, parameters = self._tree, []
+        for part in path.split("/")[1:]:
+            if part.startswith("<"):
+                parameters.append(part.strip("<>").rpartition(":")[2])
+                node.free = node.free or _Node()
+                node = node.free
+            else:
+                node = node.fixed.setdefault(part, _Node())
+        node.parameters = tuple(parameters)
+        node.endpoints[endpoint.operation.method] = endpoint
+
+    def _find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
+        # What is not ASCII has yet to be decoded, which is Werkzeug's business.
+        if not path.isascii():
+            return None
+        node, values = self._tree, []
+        for part in path.split("/")[1:]:
+            below = node.fixed.get(part)
+            if below is None:
+                if node.free is None or not part:
+                    return None
+                below = node.free
+                values.append(part)
+            node = below
+        endpoint = node.endpoints.get(method)
+        if endpoint is None:
+            return None
+        return endpoint, dict(zip(node.parameters, values, strict=True))
+
+    def _extras(self) -> tuple[object, ...]:
+        """Return how much there is that Flask would do beside calling the view."""
+        app = self._app
+        return (
+            len(app.before_request_funcs.get(None, ())),
+            len(app.after_request_funcs.get(None, ())),
+            len(app.teardown_request_funcs),
+            len(app.teardown_appcontext_funcs),
+            len(app.url_value_preprocessors),
+            bool(request_started.receivers or request_finished.receivers),
+        )
+
+
+def _respond(endpoint: Endpoint, path: dict[str, str], environ: WSGIEnvironment) -> Response:
+    try:
+        check_head(environ)
+        return endpoint.answer(Request(environ), path)
+    except TinyBaseError as error:
+        return render(error)
+    except HTTPException as error:
+        return render_http(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+        return render_unforeseen(error)
+
+
+def _send(
+    response: Response, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
+    body: Any = response.response
+    if not isinstance(body, list):
+        return response(environ, start_response)
+    headers = response.headers.to_wsgi_list()
+    if response.status_code not in _BODILESS:
+        headers.append(("Content-Length", str(sum(map(len, body)))))
+    start_response(response.status, headers)
+    return body
