@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 from serving import clean_environment
+from sqlalchemy import create_engine, insert, select
+from uuid_utils.compat import uuid7
+
+from tinybase.db import utcnow
+from tinybase.db.models import Extension
+from tinybase.packages.lock import Lock
 
 PROJECT = """\
 import os
@@ -69,3 +75,34 @@ def test_a_database_that_is_not_ready_is_refused(instance: Path) -> None:
     os.remove(instance / "tinybase.db")
 
     assert "Run tinybase db upgrade" in serve_once(instance).stderr
+
+
+def test_a_server_takes_up_what_an_interrupted_command_left_to_be_noted(instance: Path) -> None:
+    installed = instance / "extensions" / "generations" / "001"
+    installed.mkdir(parents=True)
+    Lock().write(installed / "extensions.lock")
+    (instance / "extensions" / "current").symlink_to("generations/001")
+    pending = instance / "extensions" / "pending"
+    pending.write_text(json.dumps({"generation": "001", "added": [], "removed": ["gone"]}))
+    engine = create_engine(f"sqlite:///{instance / 'tinybase.db'}")
+    wishes = Extension.__table__
+    with engine.begin() as connection:
+        now = utcnow()
+        connection.execute(
+            insert(wishes).values(
+                id=uuid7(),
+                name="gone",
+                is_enabled=True,
+                status="enabled",
+                created_at=now,
+                updated_at=now,
+            )
+        )
+
+    assert json.loads(serve_once(instance).stdout.splitlines()[2]) == {"status": "healthy"}
+
+    with engine.connect() as connection:
+        assert connection.execute(select(wishes.c.name)).all() == []
+    engine.dispose()
+    assert not pending.exists()
+    assert (instance / "extensions.lock").exists()

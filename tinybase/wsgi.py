@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from multiprocessing.util import Finalize
 
@@ -18,6 +19,7 @@ from tinybase import logs
 from tinybase.api.services import Services
 from tinybase.app import create_app
 from tinybase.db import migrate
+from tinybase.errors import Conflict
 
 STOP = "tinybase.stop"
 """Under this name ``app.extensions`` has what ends the application; calling it twice is fine."""
@@ -49,6 +51,8 @@ def application(ask_for_replacement: Callable[[], None] | None = None) -> Flask:
     # Not atexit: a process of multiprocessing, which granian's workers are, skips that.
     app.extensions[STOP] = Finalize(None, services.close, exitpriority=10)
     services.host.ask_for_replacement = ask_for_replacement
+    with suppress(Conflict, OSError):  # somebody is at it, or nothing may be written here
+        services.extensions.recover()
     services.functions.close_abandoned()
     services.host.start()
     return app

@@ -19,6 +19,8 @@ from .test_switching_under_load import STEADY
 
 EXIT = "import os; os._exit(1)"
 CRASH = "import ctypes; ctypes.string_at(0)"
+HANG = "import ctypes; ctypes.PyDLL(None).sleep(1000)"
+OUT_OF_MEMORY = "import os; os.kill(os.getpid(), 9)"  # as the kernel does it
 
 ON_CREATE = """
     from tinybase.extensions import on_record_create
@@ -67,15 +69,15 @@ class Orders:
 
     def kill_a_worker(self) -> int:
         """Create a deadly record and wait until two workers serve again; say who died."""
-        self.server.wait_for(self._both_serve)
+        self.server.wait_for(self.both_serve)
         before = self.server.workers
         assert not self.create("deadly")
         self.server.wait_for(lambda: set(self.server.workers) != set(before))
-        self.server.wait_for(self._both_serve)
+        self.server.wait_for(self.both_serve)
         (dead,) = set(before) - set(self.server.workers)
         return dead
 
-    def _both_serve(self) -> bool:
+    def both_serve(self) -> bool:
         """Say whether both workers answer; the kernel deals out new connections to them."""
         answers = (self.server.request("POST", "/api/functions/steady", {}) for _ in range(6))
         with contextlib.suppress(OSError):
@@ -87,6 +89,12 @@ class Orders:
         answer = self.server.request("GET", f"{self.PATH}?limit=1000", token=self.token)
         records: list[dict[str, Any]] = answer.json["records"]
         return records
+
+    def last_errors(self, name: str) -> list[str]:
+        """Return the types of what the handlers of an extension failed with the last time."""
+        path = f"/api/admin/extensions/{name}/metrics"
+        hooks = self.server.request("GET", path, token=self.token).json["hooks"]
+        return [hook["last_error"]["type"] for hook in hooks if hook["last_error"]]
 
     def extension(self, name: str) -> Any:
         """Return what the API shows of an extension."""
@@ -128,8 +136,9 @@ def is_quarantined_everywhere(orders: Orders, name: str) -> bool:
     [
         (EXIT, "ended with exit code 1"),
         (CRASH, "was ended by signal 11"),
+        (HANG, "was ended by signal 9"),
     ],
-    ids=["exit", "segmentation fault"],
+    ids=["exit", "segmentation fault", "hang"],
 )
 def test_a_handler_that_ends_the_worker_is_switched_off_at_the_third_time(
     site: Site, how: str, ending: str
@@ -137,7 +146,7 @@ def test_a_handler_that_ends_the_worker_is_switched_off_at_the_third_time(
     site.add("bad-one", ON_CREATE.format(how=how))
     site.add("good-one", ON_CREATE.format(how="pass"))
     site.add("steady", STEADY)
-    with site.serve() as server:
+    with site.serve(TINYBASE_SERVER_HANG_SECONDS="2") as server:
         orders = Orders(server)
         for times in range(1, 4):
             assert orders.create("harmless")
@@ -209,3 +218,45 @@ def test_an_extension_that_ends_the_worker_at_the_start_is_switched_off_at_once(
         assert server.request("GET", f"{path}good-one", token=token).json["status"] == "enabled"
         assert server.request("GET", "/health").json == {"status": "degraded"}
         assert "extension bad-one is quarantined" in server.output
+
+
+def test_an_extension_is_blamed_when_the_kernel_ends_a_worker_for_its_memory(site: Site) -> None:
+    site.add("bad-one", ON_CREATE.format(how=OUT_OF_MEMORY))
+    site.add("steady", STEADY)
+    with site.serve() as server:
+        orders = Orders(server)
+        orders.kill_a_worker()
+        server.wait_for(lambda: is_known_everywhere(orders, "bad-one", 1), 5)
+        assert "was ended by signal 9 while it was running bad_one:fatal" in server.output
+
+
+HOARD = """
+    import resource
+    from tinybase.extensions import on_record_create
+
+    @on_record_create(collection="orders")
+    def hoard(event):
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, hard))
+        hoarded = []
+        try:
+            while True:
+                hoarded.append(bytearray(2**24))
+        finally:
+            hoarded.clear()
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+"""
+
+
+def test_a_handler_that_reaches_the_limit_of_memory_fails_alone(site: Site) -> None:
+    site.add("bad-one", HOARD)
+    with site.serve(1) as server:
+        orders = Orders(server)
+        before = server.workers
+        assert orders.create("large")
+        server.wait_for(lambda: "MemoryError" in orders.last_errors("bad-one"))
+        assert orders.create("large")
+        assert server.workers == before
+        assert len(orders.stored()) == 2

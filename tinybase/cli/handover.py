@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterable
 
@@ -13,6 +14,7 @@ from tinybase.cli.pulse import Pulse
 _log = logging.getLogger(__name__)
 
 _LEAVE_SECONDS = 60.0
+_AS_TOLD = frozenset({0, -signal.SIGTERM})
 _TRY_AGAIN_SECONDS = 5.0
 _LONGEST_SECONDS = 300.0
 
@@ -110,9 +112,13 @@ class Handover:
 
     def _see_off(self) -> None:
         for worker, deadline in list(self._leaving.items()):
-            if worker.inner.exitcode is not None:
+            code = worker.inner.exitcode
+            if code is not None:
                 del self._leaving[worker]
                 self._pulses.pop(worker, None)
+            if code in _AS_TOLD:
                 self._acquit([worker])
-            elif time.monotonic() > deadline:
+            elif code is None and time.monotonic() > deadline:
+                _log.warning("Worker %d did not leave; ending it", worker.idx + 1)
                 worker.kill()  # type: ignore[no-untyped-call]
+                self._acquit([worker])

@@ -201,13 +201,15 @@ class Supervisor(MPServer):
         dead = [worker for worker in self.wrks if worker.inner.exitcode is not None]
         if not dead:
             return
-        for worker in dead:
-            # Until somebody is there to answer, new connections are for the others.
-            self._listeners.drop(worker.idx)
+        successors = {worker.idx: self._handover.take(worker.idx) for worker in dead}
+        for place, successor in successors.items():
+            if successor is None:
+                # Until somebody is there to answer, new connections are for the others.
+                self._listeners.drop(place)
         self._look_at(dead)
         for worker in dead:
             self._pulses.pop(worker, None)
-            self.wrks[worker.idx] = self._handover.take(worker.idx) or self._start(worker.idx)
+            self.wrks[worker.idx] = successors[worker.idx] or self._start(worker.idx)
 
     def _look_at(self, dead: list[WorkerProcess]) -> None:
         """Say how workers ended, and give up when they do not even start."""

@@ -46,7 +46,7 @@ class Suspect:
 
     def __str__(self) -> str:
         if self.hook == IMPORT:
-            return f"importing {self.extension}"
+            return f"the import of {self.extension}"
         if self.hook == FUNCTION:
             return f"the function {self.handler} of {self.extension}"
         return f"{self.handler} of {self.extension} ({self.hook.removeprefix('tinybase_')})"
