@@ -59,8 +59,8 @@ def _sqlite_options(_: URL, __: Config) -> dict[str, Any]:
 def _postgresql_options(url: URL, config: Config) -> dict[str, Any]:
     """Return what keeps a server that is gone, or a lock, from holding a request for ever.
 
-    What the address says itself stays as it is: an empty ``options=`` is for poolers that
-    let no settings through.
+    What the address says itself stays as it is. For poolers that do not let everything
+    through there are an empty ``options=`` and ``prepare_threshold=none``.
     """
     waits = config.database.busy_timeout_seconds
     connect = {
@@ -72,14 +72,26 @@ def _postgresql_options(url: URL, config: Config) -> dict[str, Any]:
         "tcp_user_timeout": waits * 1000,
         "options": f"-c lock_timeout={waits}s",
     }
+    given = {key: value for key, value in connect.items() if key not in url.query}
+    if "prepare_threshold" in url.query:
+        # The one option that libpq does not read from texts.
+        given["prepare_threshold"] = _number_or_none(url.query["prepare_threshold"])
     return {
-        "connect_args": {key: value for key, value in connect.items() if key not in url.query},
+        "connect_args": given,
         # A server takes 100 connections as it comes, and each is a process there.
         "max_overflow": 16,
         "pool_timeout": waits,
         # After a restart of the server no request finds a connection that is dead.
         "pool_pre_ping": True,
     }
+
+
+def _number_or_none(text: str | tuple[str, ...]) -> int | None:
+    if text == "none":
+        return None
+    if not str(text).isdigit():
+        raise ConfigError("prepare_threshold in database.url is none or a number.")
+    return int(str(text))
 
 
 def prepare(engine: Engine, config: Config) -> None:

@@ -74,7 +74,8 @@ def upgrade(engine: Engine) -> str | None:
     """
     with Database(engine).write() as work:
         if engine.dialect.name == "postgresql":
-            # SQLite's transaction that writes is alone anyway.
+            # SQLite's transaction that writes is alone anyway. Another one may take its time.
+            work.connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             work.connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
         before = _revision(work.connection)
         _refuse_newer(before)

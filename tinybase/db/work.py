@@ -8,10 +8,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
 
+from tinybase.db.faults import explained
 from tinybase.db.reading import Reader, Rows
-from tinybase.errors import Unavailable
 
 Callback = Callable[[], object]
 Runner = Callable[[Sequence[Callback]], None]
@@ -128,31 +127,11 @@ class Database:
     def connect(self) -> Iterator[Connection]:
         """Open a connection to read from; whatever it has begun ends with the block.
 
-        :raises Unavailable: when the database is held by others, or there is no room left.
+        :raises Unavailable: when the database is gone or held by others, or has no room left.
         """
-        try:
-            with self.engine.connect() as connection:
-                yield connection
-        except OperationalError as error:
-            if foreseen := _explained(error):
-                raise foreseen from error
-            raise
+        with explained(), self.engine.connect() as connection:
+            yield connection
 
     def _read_slowly(self, text: str, parameters: Any) -> Rows:
         with self.connect() as connection:
             return [tuple(row) for row in connection.exec_driver_sql(text, parameters)]
-
-
-def _explained(error: OperationalError) -> Unavailable | None:
-    """Return what a fault of SQLite means for the one who asked, if it is a foreseen one."""
-    text = str(error.orig)
-    if "locked" in text:
-        return Unavailable(
-            "The database is busy; try again.", code="database_busy", headers={"Retry-After": "1"}
-        )
-    if "disk is full" in text:
-        return Unavailable(
-            "There is no room left to store this. The operator has to free some disk space.",
-            code="insufficient_storage",
-        )
-    return None

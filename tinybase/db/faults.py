@@ -1,0 +1,93 @@
+"""What the faults of a database mean for the one who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tinybase.errors import Unavailable
+
+_IN_A_SECOND = {"Retry-After": "1"}
+
+_BUSY_STATES = frozenset(
+    {
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected: rolled back as a whole, so it may be asked again
+        "53200",  # out_of_memory
+        "53300",  # too_many_connections
+        "53400",  # configuration_limit_exceeded
+        "55P03",  # lock_not_available
+        "57014",  # query_canceled, by a time limit of the server
+    }
+)
+_FULL_STATES = frozenset({"53100"})  # disk_full
+_GONE_STATES = frozenset(
+    {
+        "08000",  # connection_exception
+        "08003",  # connection_does_not_exist
+        "08006",  # connection_failure
+        "25006",  # read_only_sql_transaction: this server is a standby now
+        "57P01",  # admin_shutdown
+        "57P02",  # crash_shutdown
+        "57P03",  # cannot_connect_now: it starts, or stops
+        "57P05",  # idle_session_timeout
+    }
+)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise what a database foresees as what it means; anything else stays as it is.
+
+    :raises Unavailable: when the database is gone or held by others, or has no room left.
+    """
+    try:
+        yield
+    except (DBAPIError, PoolTimeout) as error:
+        if foreseen := _meaning(error):
+            raise foreseen from error
+        raise
+
+
+def _meaning(error: SQLAlchemyError) -> Unavailable | None:
+    if isinstance(error, PoolTimeout):
+        return _busy()
+    if isinstance(error, DBAPIError) and hasattr(error.orig, "sqlstate"):
+        return _of_postgresql(error, error.orig.sqlstate)
+    return _of_sqlite(str(error.orig)) if isinstance(error, OperationalError) else None
+
+
+def _of_sqlite(text: str) -> Unavailable | None:
+    if "locked" in text:
+        return _busy()
+    return _full() if "disk is full" in text else None
+
+
+def _of_postgresql(error: DBAPIError, state: str | None) -> Unavailable | None:
+    if state in _BUSY_STATES:
+        return _busy()
+    if state in _FULL_STATES:
+        return _full()
+    # Without a connection there is nobody to name a state.
+    is_gone = error.connection_invalidated or (
+        state is None and isinstance(error, OperationalError)
+    )
+    if is_gone or state in _GONE_STATES:
+        return Unavailable("The database cannot be reached; try again.", headers=_IN_A_SECOND)
+    return None
+
+
+def _full() -> Unavailable:
+    return Unavailable(
+        "There is no room left to store this. The operator has to free some disk space.",
+        code="insufficient_storage",
+    )
+
+
+def _busy() -> Unavailable:
+    return Unavailable(
+        "The database is busy; try again.", code="database_busy", headers=_IN_A_SECOND
+    )
