@@ -13,6 +13,7 @@ from tinybase.errors import ConfigError, Conflict
 from tinybase.packages.generations import KEEP, Generations, write_durably
 from tinybase.packages.lock import Lock, LockedWheel
 from tinybase.packages.store import WheelStore
+from tinybase.packages.wheels import sha256
 
 
 @pytest.fixture
@@ -144,12 +145,18 @@ def test_a_damaged_lock_file_is_named(text: str, tmp_path: Path) -> None:
 def test_the_store_keeps_only_what_is_needed(tmp_path: Path) -> None:
     store = WheelStore(tmp_path / "wheels")
     (tmp_path / "a.whl").write_text("a")
-    one, two = (LockedWheel("1", "a.whl", digest * 64) for digest in "12")
+    (tmp_path / "b.whl").write_text("b")
+    one, two = (LockedWheel("1", f"{x}.whl", sha256(tmp_path / f"{x}.whl")) for x in "ab")
     store.add(tmp_path / "a.whl", one)
-    store.add(tmp_path / "a.whl", two)
+    store.add(tmp_path / "b.whl", two)
 
     store.keep_only([two])
 
-    assert store.path(two).read_text() == "a"
-    with pytest.raises(ConfigError, match="is missing"):
+    assert store.path(two).read_text() == "b"
+    with pytest.raises(ConfigError, match=r"is missing\. Run tinybase extensions sync"):
         store.path(one)
+    store.path(two).write_text("c")
+    with pytest.raises(ConfigError, match="is damaged"):
+        store.path(two)
+    store.add(tmp_path / "b.whl", two)
+    assert store.path(two).read_text() == "b"

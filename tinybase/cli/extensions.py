@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tinybase.cli import authoring, context, lifecycle, operating, plan
+from tinybase.cli import authoring, bundling, context, lifecycle, operating, plan
+from tinybase.cli.bundling import bundle_option, install_bundle
 from tinybase.cli.names import names_argument
 from tinybase.cli.output import (
     confirm,
@@ -39,14 +41,22 @@ def extensions() -> None:
 
 
 @extensions.command("install")
-@click.argument("address")
+@click.argument("address", required=False)
 @yes_option
+@bundle_option
 @click.option("--ref", help="The tag, branch or full commit of a repository.")
 @click.option("-e", "--editable", is_flag=True, help="Import a local folder from where it is.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @json_option
 def install(
-    *, address: str, yes: bool, ref: str | None, editable: bool, dry_run: bool, as_json: bool
+    *,
+    address: str | None,
+    yes: bool,
+    bundle: Path | None,
+    ref: str | None,
+    editable: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Install an extension.
 
@@ -55,6 +65,9 @@ def install(
     private repository set TINYBASE_GIT_TOKEN. Before anything is changed you see what will
     be, and are asked.
 
+    On a machine without a network --from-bundle takes the place of ADDRESS. All that is
+    installed is then what the bundle contains.
+
     \b
     Examples:
       tinybase extensions install https://github.com/user/tinybase-extension
@@ -62,7 +75,15 @@ def install(
       tinybase extensions install https://github.com/user/many#subdirectory=one
       tinybase extensions install --editable ./my-extension
       tinybase extensions install "tinybase-extension>=1,<2" --yes
+      tinybase extensions install --from-bundle extensions.zip
     """
+    if bundle is not None:
+        if address is not None or ref is not None or editable:
+            raise click.UsageError("--from-bundle takes no address, no --ref and no --editable.")
+        install_bundle(bundle, yes=yes, dry_run=dry_run, as_json=as_json)
+        return
+    if address is None:
+        raise click.UsageError("Missing argument 'ADDRESS'.")
     with _service() as service, hint_at_folder(address):
         if dry_run:
             show(service.plan(address, ref=ref, editable=editable), as_json=as_json)
@@ -152,6 +173,7 @@ def uninstall(*, names: tuple[str, ...], yes: bool, purge: bool, as_json: bool) 
 authoring.add_to(extensions)
 operating.add_to(extensions)
 lifecycle.add_to(extensions)
+bundling.add_to(extensions)
 plan.add_to(extensions)
 
 command = extensions

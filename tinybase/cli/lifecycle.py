@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -180,7 +180,8 @@ def sync(*, yes: bool, frozen: bool, as_json: bool) -> None:
 
     Commits, versions and digests are exactly those of the file, which may come from another
     machine. Where it does not fit this one, for example another Python, what fits is found
-    and written to the file; --frozen refuses that, for CI and images.
+    and written to the file; --frozen refuses that, for CI and images. What is damaged or
+    missing of the installed files and of the kept wheels is brought back.
 
     \b
     Examples:
@@ -197,7 +198,11 @@ def sync(*, yes: bool, frozen: bool, as_json: bool) -> None:
         note(f"extensions.lock was changed for this machine: {reason}.")
     for change in done.changes:
         click.echo(printable(str(change)))
-    if not done.changes:
+    for repaired in done.repaired:
+        click.echo(f"Repaired {printable(repaired)}.")
+    if done.repaired:
+        note("A running server keeps what it has imported already until it is restarted.")
+    if not done.changes and not done.repaired:
         click.echo("This machine is what extensions.lock says.")
 
 
@@ -263,10 +268,10 @@ def add_to(group: click.Group) -> None:
     group.add_command(why)
 
 
-def tell_changes(changes: Iterable[Change]) -> None:
+def tell_changes(changes: Iterable[Change], say: Callable[[str], None] = note) -> None:
     """Show what comes, goes and changes, one a line."""
     for change in changes:
-        note(f"  {printable(str(change))}")
+        say(f"  {printable(str(change))}")
 
 
 def _ask(plan: UpdatePlan, *, yes: bool) -> None:
@@ -279,6 +284,8 @@ def _ask(plan: UpdatePlan, *, yes: bool) -> None:
 def _ask_sync(plan: SyncPlan, *, yes: bool) -> None:
     note("To become what extensions.lock says:")
     tell_changes(plan.changes)
+    for item in plan.repairs:
+        note(f"  repair {printable(item)}")
     if plan.builds:
         note(f"Building {', '.join(plan.builds)} runs code of theirs, with your rights.")
     note(f"\n{NOTICE}")

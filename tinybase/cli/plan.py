@@ -69,7 +69,7 @@ def show(found: Plan, *, as_json: bool) -> None:
     :raises Refused: after that, if it cannot be carried out.
     """
     if as_json:
-        emit_json(_document(found))
+        emit_json(document_of(found))
     else:
         for line in plan_lines(found):
             click.echo(line)
@@ -91,7 +91,7 @@ def hint_at_folder(address: str) -> Iterator[None]:
         raise
 
 
-def _document(found: Plan) -> dict[str, object]:
+def document_of(found: Plan) -> dict[str, object]:
     """Return the object of the API, with where everything is in the source."""
     # With SQLAlchemy, which the services have imported anyway.
     from tinybase.db import utcnow  # noqa: PLC0415

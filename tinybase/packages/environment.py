@@ -12,8 +12,11 @@ from functools import cached_property
 from importlib.metadata import Distribution, PackagePath, distributions
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
+
+from tinybase.packages.closure import applies
 
 _COMMON = frozenset(
     [
@@ -158,6 +161,22 @@ class HostPackages:
         return {
             name: found.version for name, found in self._found.items() if _is_version(found.version)
         }
+
+    def brought_by(self, root: str) -> set[str]:
+        """Return a package and everything that it needs, directly or not."""
+        seen: set[tuple[str, frozenset[str]]] = set()
+        ahead = [(canonicalize_name(root), frozenset[str]())]
+        while ahead:
+            name, extras = ahead.pop()
+            if name not in self._found or (name, extras) in seen:
+                continue
+            seen.add((name, extras))
+            ahead += [
+                (canonicalize_name(requirement.name), frozenset(requirement.extras))
+                for requirement in map(Requirement, self._found[name].requires or ())
+                if applies(requirement, extras)
+            ]
+        return {name for name, _ in seen}
 
     def owner_of(self, package: str) -> str | None:
         """Return which package of the host provides an import name."""

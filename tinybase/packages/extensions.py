@@ -18,6 +18,7 @@ from tinybase.host.desired import Wish
 from tinybase.host.discovery import Candidate, current_generation, find_candidates
 from tinybase.host.metrics import Metrics, Totals
 from tinybase.packages import addresses
+from tinybase.packages.bundles import Bundles
 from tinybase.packages.closure import applies
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.history import History
@@ -40,7 +41,8 @@ class Extensions:
     """The extensions of one instance.
 
     Every change goes through one pipeline; ``history`` has the ways back,
-    ``updates`` the ways forward, ``synchronisation`` follows the lock of another machine.
+    ``updates`` the ways forward, ``synchronisation`` follows the lock of another machine, and
+    ``bundles`` carries everything to one without a network.
     """
 
     def __init__(self, config: Config, database: Database, host: Host) -> None:
@@ -51,6 +53,7 @@ class Extensions:
         self.history = History(self._pipeline)
         self.updates = Updates(self._pipeline, config)
         self.synchronisation = Sync(self._pipeline, config)
+        self.bundles = Bundles(self._pipeline, config)
         self._metrics = Metrics(database)
 
     # --- what is there ---------------------------------------------------------------

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar, get_origin, get_type_hints
 
 from tinybase.errors import ConfigError
 from tinybase.packages.generations import write_durably
@@ -18,15 +18,22 @@ from tinybase.packages.generations import write_durably
 FILE_NAME = "extensions.lock"
 _FORMAT = 1
 
+_Item = TypeVar("_Item")
+
 
 @dataclass(frozen=True, slots=True)
 class LockedWheel:
-    """One package, exactly. ``required_by`` are the extensions that need it."""
+    """One package, exactly. ``required_by`` are the extensions that need it.
+
+    ``built_from`` is the digest of the source archive that the wheel was built from where it
+    was locked, for one that the index does not have as a wheel.
+    """
 
     version: str
     file: str
     sha256: str
     required_by: tuple[str, ...] = ()
+    built_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +78,33 @@ class Lock:
         :raises ConfigError: for a file that is not as we write it.
         """
         try:
-            document = json.loads(path.read_text("utf-8"))
+            return cls.parse(path.read_bytes())
         except FileNotFoundError:
             return cls()
         except ValueError as error:
-            raise _damaged(path, str(error)) from error
+            raise ConfigError(f"{path} is damaged ({error}). Restore it from a backup.") from error
+
+    @classmethod
+    def parse(cls, content: bytes) -> Self:
+        """Read the content of a lock file.
+
+        :raises ValueError: for what is not as we write it.
+        """
         try:
+            document = json.loads(content.decode("utf-8"))
             if document["version"] != _FORMAT:
-                raise _damaged(path, f"it has the format {document['version']}")
+                raise ValueError(f"it has the format {document['version']}")
             return cls(
                 extensions={
-                    name: LockedExtension(**{**item, "wheel": _wheel(item["wheel"])})
+                    name: _typed(LockedExtension, {**item, "wheel": _wheel(item["wheel"])})
                     for name, item in document["extensions"].items()
                 },
                 packages={name: _wheel(item) for name, item in document["packages"].items()},
                 tinybase=document["tinybase"],
                 python=document["python"],
             )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise _damaged(path, f"{type(error).__name__}: {error}") from error
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
 
     def write(self, path: Path) -> None:
         """Write the lock file, the same bytes for the same content."""
@@ -116,8 +131,17 @@ class Lock:
 
 
 def _wheel(item: Mapping[str, Any]) -> LockedWheel:
-    return LockedWheel(**{**item, "required_by": tuple(item["required_by"])})
+    return _typed(LockedWheel, {**item, "required_by": tuple(item["required_by"])})
 
 
-def _damaged(path: Path, reason: str) -> ConfigError:
-    return ConfigError(f"{path} is damaged ({reason}). Restore it from a backup.")
+def _typed(cls: type[_Item], item: Mapping[str, Any]) -> _Item:
+    """Make an object of what was read, and refuse what is of another type.
+
+    :raises TypeError: for that, and for keys that are missing or unknown.
+    """
+    made = cls(**item)
+    for name, wanted in get_type_hints(cls).items():
+        plain = get_origin(wanted) if get_origin(wanted) is tuple else wanted
+        if not isinstance(getattr(made, name), plain):
+            raise TypeError(f"{name} is of the wrong type")
+    return made

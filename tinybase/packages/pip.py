@@ -29,7 +29,7 @@ class Resolved:
     """A package that pip would add.
 
     ``requirement`` is how to get exactly it, and ``sha256`` the digest of what the index
-    has, which may be a source archive.
+    has, which may be a source archive. One that is not ``from_index`` has an address.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Resolved:
     author: str
     requirement: str = ""
     sha256: str | None = None
+    from_index: bool = True
 
 
 class Pip:
@@ -85,17 +86,23 @@ class Pip:
         found = json.loads(report.read_text("utf-8"))["install"]
         return [_resolved(item) for item in found]
 
-    def wheels(self, packages: Iterable[Resolved], into: Path) -> None:
+    def wheels(
+        self, packages: Iterable[Resolved], into: Path, *, from_source: bool = False
+    ) -> None:
         """Get or build the wheels of exactly these packages.
 
         What comes from an index must have the digest that it had when it was resolved.
+
+        :param from_source: build them, whatever wheels the index has.
         """
         requirements = self._folder / "wheels.txt"
+        packages = list(packages)
         lines = [_pinned(package) for package in packages]
         if not lines:
             return
         requirements.write_text("\n".join(lines))
-        self._wheel(into, f"--requirement={requirements}")
+        only = [f"--no-binary={package.name}" for package in packages] if from_source else []
+        self._wheel(into, *only, f"--requirement={requirements}")
 
     def build(self, source: Path, into: Path) -> Path:
         """Build the wheel of a source tree with its own backend: this runs foreign code."""
@@ -188,6 +195,7 @@ def _resolved(item: Mapping[str, Any]) -> Resolved:
         author=metadata.get("author") or metadata.get("author_email", ""),
         requirement=requirement,
         sha256=hashes.get("sha256"),
+        from_index=not item.get("is_direct"),
     )
 
 

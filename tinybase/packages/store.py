@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tinybase.errors import ConfigError
 from tinybase.packages.lock import LockedWheel
+from tinybase.packages.wheels import sha256
 
 
 class WheelStore:
@@ -21,22 +22,29 @@ class WheelStore:
     def path(self, wheel: LockedWheel) -> Path:
         """Return where a wheel is.
 
-        :raises ConfigError: when somebody removed it.
+        :raises ConfigError: when somebody removed or changed it.
         """
         path = self._folder / wheel.sha256 / wheel.file
-        if not path.is_file():
-            raise ConfigError(f"{path} is missing. Uninstall its extension and install it again.")
+        if fault := self.fault(wheel):
+            raise ConfigError(f"{path} is {fault}. Run tinybase extensions sync.")
         return path
 
+    def fault(self, wheel: LockedWheel) -> str | None:
+        """Say what is wrong with a wheel: it is ``missing`` or ``damaged``."""
+        path = self._folder / wheel.sha256 / wheel.file
+        if not path.is_file():
+            return "missing"
+        return None if sha256(path) == wheel.sha256 else "damaged"
+
     def has(self, wheel: LockedWheel) -> bool:
-        """Say whether a wheel is here."""
-        return (self._folder / wheel.sha256 / wheel.file).is_file()
+        """Say whether a wheel is here, as it was when it came."""
+        return self.fault(wheel) is None
 
     def add(self, path: Path, wheel: LockedWheel) -> None:
-        """Keep a wheel."""
-        kept = self._folder / wheel.sha256 / wheel.file
-        if kept.is_file():
+        """Keep a wheel, in the place of one that was damaged."""
+        if self.has(wheel):
             return
+        kept = self._folder / wheel.sha256 / wheel.file
         kept.parent.mkdir(parents=True, exist_ok=True)
         new = kept.with_name(f"{kept.name}.{os.getpid()}.new")
         shutil.copyfile(path, new)

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import platform
-import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import sys_tags
-from packaging.utils import (
-    InvalidWheelFilename,
-    NormalizedName,
-    canonicalize_name,
-    parse_wheel_filename,
-)
-from packaging.version import Version
+from packaging.utils import canonicalize_name
 
 from tinybase.config import Config
 from tinybase.errors import ConfigError, Conflict, NotFound, TinyBaseError, Unavailable
@@ -27,33 +17,40 @@ from tinybase.packages import candidates
 from tinybase.packages.addresses import GitSource, IndexSource, Source
 from tinybase.packages.candidates import Candidate
 from tinybase.packages.changes import Change
-from tinybase.packages.checks import check_fits_together
 from tinybase.packages.environment import HostPackages
+from tinybase.packages.integrity import damage
 from tinybase.packages.lock import FILE_NAME, Lock, LockedExtension, LockedWheel
 from tinybase.packages.pip import Resolved
 from tinybase.packages.pipeline import Pipeline, Progress, silent
+from tinybase.packages.soundness import made_for_others, misfits, unsound
 from tinybase.packages.sources import source_of
 from tinybase.packages.wheels import read_wheel, sha256
 from tinybase.packages.workshop import Workshop
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-
 
 @dataclass(frozen=True, slots=True)
 class SyncPlan:
-    """What would change, and the extensions whose own build code that would run."""
+    """What would change.
+
+    ``builds`` are the extensions and packages whose own build code would run. ``repairs``
+    says what is damaged here and would be as it was.
+    """
 
     changes: tuple[Change, ...]
     builds: tuple[str, ...]
+    repairs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What has changed; ``adapted`` says why the lock had to be changed for this machine."""
+    """What has changed; ``adapted`` says why the lock had to be changed for this machine.
+
+    ``repaired`` says what was damaged.
+    """
 
     changes: tuple[Change, ...]
     adapted: tuple[str, ...]
+    repaired: tuple[str, ...]
 
 
 Confirm = Callable[[SyncPlan], object]
@@ -80,14 +77,16 @@ class Sync:
         with self._pipeline.alone("extensions sync"), ExitStack() as stack:
             wanted = self._read()
             changes = self._pipeline.changes_to(wanted)
-            if not changes:
-                return Synced((), ())
-            confirm(SyncPlan(changes, tuple(self._builds(wanted))))
+            repairs = tuple(self._damage(wanted))
+            if not changes and not repairs:
+                return Synced((), (), ())
+            confirm(SyncPlan(changes, tuple(self._builds(wanted)), repairs))
             progress("Getting what is locked")
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinybase-")))
             workshop = stack.enter_context(self._pipeline.workshop(Lock()))
-            reasons = self._bring(wanted, workshop, folder)
-            reasons = reasons or self._misfits(wanted)
+            fitting, reasons = self._bring(wanted, workshop, folder, progress)
+            unfit = self._misfits(fitting) if fitting else []
+            reasons += unfit
             if reasons and frozen:
                 raise Conflict(
                     f"extensions.lock does not fit this machine: {'; '.join(reasons)}. Run "
@@ -95,13 +94,14 @@ class Sync:
                     code="dependency_conflict",
                     conflicts=reasons,
                 )
-            if reasons:
+            if fitting is None or unfit:
                 progress("Finding what fits this machine")
-                wanted = self._adapted(wanted, stack)
-                changes = self._pipeline.changes_to(wanted)
-            progress("Trying it out")
-            self._pipeline.put_in_force(wanted, workshop, purpose="extensions sync")
-        return Synced(changes, tuple(reasons))
+                fitting = self._adapted(wanted, stack)
+            changes = self._pipeline.changes_to(fitting)
+            if changes or self._is_set_damaged():
+                progress("Trying it out")
+                self._pipeline.put_in_force(fitting, workshop, purpose="extensions sync")
+        return Synced(changes, tuple(reasons), repairs)
 
     # --- how -------------------------------------------------------------------------
 
@@ -113,67 +113,103 @@ class Sync:
                 "machine there, for example with git."
             )
         lock = Lock.read(path)
-        for name, item in lock.extensions.items():
-            _check_extension(path, name, item)
-        for name, wheel in lock.packages.items():
-            _check_wheel(path, name, wheel)
+        if name := unsound(lock):
+            raise ConfigError(
+                f"{path} is damaged (what it says of {name} cannot be right). Restore it from a "
+                "backup."
+            )
         return lock
 
+    def _damage(self, wanted: Lock) -> Iterator[str]:
+        """Say what is not as it was installed, of what shall stay."""
+        locked = self._pipeline.lock().wheels()
+        for name, wheel in sorted(locked.items()):
+            if wanted.wheels().get(name) == wheel and not self._pipeline.store.has(wheel):
+                yield f"the wheel of {name}"
+        current = self._pipeline.generations.current()
+        if current is not None:
+            yield from (f"{item} in the set" for item in damage(current, locked))
+
+    def _is_set_damaged(self) -> bool:
+        current = self._pipeline.generations.current()
+        return current is None or any(damage(current, self._pipeline.lock().wheels()))
+
     def _builds(self, wanted: Lock) -> Iterator[str]:
-        for name, item in sorted(wanted.extensions.items()):
-            if item.layout == candidates.PYPROJECT and not self._pipeline.store.has(item.wheel):
+        """Name what has to be built here because only its source can be had."""
+        for name, wheel in sorted(wanted.wheels().items()):
+            extension = wanted.extensions.get(name)
+            is_built = extension is not None and extension.layout == candidates.PYPROJECT
+            if (is_built or wheel.built_from) and not self._pipeline.store.has(wheel):
                 yield name
 
-    def _bring(self, wanted: Lock, workshop: Workshop, folder: Path) -> list[str]:
-        """Get every wheel that is not here; say which of them this machine cannot use.
+    def _bring(
+        self, wanted: Lock, workshop: Workshop, folder: Path, progress: Progress
+    ) -> tuple[Lock | None, list[str]]:
+        """Get every wheel that is not here.
+
+        Return the lock with what was built here in the place of what is built elsewhere, and
+        say how the two differ; ``None`` where something cannot be used on this machine.
 
         :raises Conflict: for one that is not the one that was locked.
         """
         store = self._pipeline.store
-        if reasons := list(_foreign(wanted.wheels().values())):
-            return reasons
+        if reasons := list(made_for_others(wanted.wheels().values())):
+            return None, reasons
         absent = {k: v for k, v in wanted.wheels().items() if not store.has(v)}
-        from_index = [
-            _exactly(name, wheel)
-            for name, wheel in absent.items()
-            if name not in wanted.extensions or wanted.extensions[name].source == IndexSource.kind
-        ]
-        _download(from_index, workshop, folder)
-        for path in folder.iterdir():
-            wheel = wanted.wheels()[read_wheel(path).name]
-            if sha256(path) != wheel.sha256:
-                raise _not_as_locked(wheel.file)
+        own = {
+            name
+            for name, item in wanted.extensions.items()
+            if name in absent and item.source != IndexSource.kind
+        }
+        found = self._from_index(
+            {k: v for k, v in absent.items() if k not in own}, workshop, folder
+        )
+        for name in sorted(own):
+            progress(f"Getting {name}")
+            found[name] = self._from_source(wanted.extensions[name], workshop, folder)
+        fitting = wanted
+        for name, path in found.items():
+            wheel = absent[name]
+            if (digest := sha256(path)) != wheel.sha256:
+                # The commit or the digest proves the source; only what was made of it differs.
+                reasons.append(f"{name} gives another wheel when it is built here")
+                wheel = replace(wheel, file=path.name, sha256=digest)
+                fitting = _with_wheel(fitting, name, wheel)
             store.add(path, wheel)
-        for name in sorted(absent.keys() & wanted.extensions.keys()):
-            item = wanted.extensions[name]
-            if item.source == IndexSource.kind:
-                continue
-            candidate = workshop.obtain(_source(item))
-            with tempfile.TemporaryDirectory(dir=folder) as inner:
-                built = candidates.build(candidate, workshop.pip, Path(inner)).wheel
-                if built is None or sha256(built) != item.wheel.sha256:
-                    if item.source != GitSource.kind:
-                        raise _not_as_locked(item.address)
-                    # The commit proves the source; only what was made of it differs.
-                    reasons.append(f"{name} gives another wheel when it is built here")
-                    continue
-                store.add(built, item.wheel)
-        return reasons
+        return fitting, reasons
+
+    def _from_index(
+        self, wheels: Mapping[str, LockedWheel], workshop: Workshop, folder: Path
+    ) -> dict[str, Path]:
+        """Get wheels, or build them from the source archives that they were built from.
+
+        pip compares the digests of what it gets, of a wheel or of a source.
+        """
+        ready = {name: wheel for name, wheel in wheels.items() if not wheel.built_from}
+        built = {name: wheel for name, wheel in wheels.items() if wheel.built_from}
+        for number, (some, is_source) in enumerate(((ready, False), (built, True))):
+            into = folder / f"index-{number}"
+            into.mkdir()
+            packages = [_exactly(name, wheel) for name, wheel in some.items()]
+            _download(packages, workshop, into, from_source=is_source)
+        return {read_wheel(path).name: path for path in folder.glob("index-*/*")}
+
+    def _from_source(self, item: LockedExtension, workshop: Workshop, folder: Path) -> Path:
+        """Build the wheel of an extension that is not from the index.
+
+        :raises Conflict: for one whose source is not proved to be the same.
+        """
+        candidate = workshop.obtain(_source(item))
+        inner = Path(tempfile.mkdtemp(dir=folder))
+        built = candidates.build(candidate, workshop.pip, inner).wheel
+        if built is None or (item.source != GitSource.kind and sha256(built) != item.wheel.sha256):
+            raise _not_as_locked(item.address)
+        return built
 
     def _misfits(self, wanted: Lock) -> list[str]:
         """Say why this Python or this TinyBase cannot use what is locked."""
         wheels = {k: read_wheel(self._pipeline.store.path(v)) for k, v in wanted.wheels().items()}
-        python = platform.python_version()
-        reasons = [
-            f"{name} needs Python {wheel.requires_python}, not {python}"
-            for name, wheel in wheels.items()
-            if not _allows(wheel.requires_python, python)
-        ]
-        try:
-            check_fits_together(wheels, HostPackages(self._config.instance))
-        except Conflict as error:
-            reasons += error.members["conflicts"]
-        return reasons
+        return misfits(wheels, HostPackages(self._config.instance))
 
     def _adapted(self, wanted: Lock, stack: ExitStack) -> Lock:
         """Return a lock of the same extensions, with packages that fit this machine.
@@ -206,21 +242,32 @@ def _source(item: LockedExtension) -> Source:
     return source
 
 
-def _download(packages: Iterable[Resolved], workshop: Workshop, folder: Path) -> None:
+def _with_wheel(lock: Lock, name: str, wheel: LockedWheel) -> Lock:
+    if name not in lock.extensions:
+        return replace(lock, packages={**lock.packages, name: wheel})
+    item = replace(lock.extensions[name], wheel=wheel)
+    return replace(lock, extensions={**lock.extensions, name: item})
+
+
+def _download(
+    packages: Sequence[Resolved], workshop: Workshop, folder: Path, *, from_source: bool
+) -> None:
     try:
-        workshop.pip.wheels(packages, folder)
+        workshop.pip.wheels(packages, folder, from_source=from_source)
     except Unavailable:
         raise
     except TinyBaseError as error:
         raise Conflict(
-            f"The package index does not have what is locked. {error.detail}",
+            f"The package index does not have what is locked. {error.detail} A bundle of the "
+            "other machine has it: tinybase extensions bundle.",
             code="dependency_conflict",
             conflicts=[item.requirement for item in packages],
         ) from error
 
 
 def _exactly(name: str, wheel: LockedWheel) -> Resolved:
-    return Resolved(name, wheel.version, "", "", f"{name}=={wheel.version}", wheel.sha256)
+    digest = wheel.built_from or wheel.sha256
+    return Resolved(name, wheel.version, "", "", f"{name}=={wheel.version}", digest)
 
 
 def _count(candidate: Candidate, others: Mapping[str, Candidate]) -> int:
@@ -229,52 +276,6 @@ def _count(candidate: Candidate, others: Mapping[str, Candidate]) -> int:
         canonicalize_name(Requirement(text).name) for text in candidate.known.requirements or ()
     }
     return len(needed & others.keys())
-
-
-def _foreign(wheels: Iterable[LockedWheel]) -> Iterator[str]:
-    """Yield what is made for other machines or other versions of Python."""
-    here = set(sys_tags())
-    for wheel in wheels:
-        if here.isdisjoint(parse_wheel_filename(wheel.file)[3]):
-            yield f"{wheel.file} is made for another machine or another Python"
-
-
-def _allows(specifier: str, version: str) -> bool:
-    try:
-        return SpecifierSet(specifier).contains(version, prereleases=True)
-    except InvalidSpecifier:
-        return True
-
-
-def _check_extension(path: Path, name: str, item: LockedExtension) -> None:
-    _check_wheel(path, name, item.wheel)
-    if item.commit is not None and not _COMMIT.fullmatch(item.commit):
-        raise _unsound(path, name)
-    if item.source == GitSource.kind and item.commit is None:
-        raise _unsound(path, name)
-
-
-def _check_wheel(path: Path, name: str, wheel: LockedWheel) -> None:
-    """Refuse what could lead pip or us somewhere else: the file may come from anybody."""
-    try:
-        found: tuple[NormalizedName, Version] = parse_wheel_filename(wheel.file)[:2]
-        is_sound = (
-            found == (name, Version(wheel.version))
-            and "/" not in wheel.file
-            and "\\" not in wheel.file
-            and wheel.version.strip() == wheel.version
-            and bool(_DIGEST.fullmatch(wheel.sha256))
-        )
-    except (InvalidWheelFilename, ValueError, TypeError) as error:
-        raise _unsound(path, name) from error
-    if not is_sound:
-        raise _unsound(path, name)
-
-
-def _unsound(path: Path, name: str) -> ConfigError:
-    return ConfigError(
-        f"{path} is damaged (what it says of {name} cannot be right). Restore it from a backup."
-    )
 
 
 def _not_as_locked(what: str) -> Conflict:

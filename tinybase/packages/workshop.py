@@ -281,7 +281,9 @@ class Workshop:
             users = tuple(root for root in roots if key in needs[root])
             if not users and key not in roots:
                 continue
-            locked[key] = LockedWheel(item.version, path.name, sha256(path), users)
+            digest = sha256(path)
+            origin = self._built_from(key, digest, found.packages)
+            locked[key] = LockedWheel(item.version, path.name, digest, users, origin)
             self._store.add(path, locked[key])
         extension = _locked_extension(candidate, facts[name], locked[name])
         return Lock(
@@ -290,6 +292,15 @@ class Workshop:
             tinybase=__version__,
             python=platform.python_version(),
         )
+
+    def _built_from(self, name: str, digest: str, packages: Iterable[Resolved]) -> str | None:
+        """Return the digest of the source archive that the index has in the place of a wheel."""
+        known = self._lock.wheels().get(name)
+        if known is not None and known.sha256 == digest:
+            return known.built_from
+        archives = (item.sha256 for item in packages if item.name == name and item.from_index)
+        archive = next(archives, None)
+        return archive if archive != digest else None
 
 
 def _inspect(candidate: Candidate, wheel: Path | None) -> Inspection | None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import fcntl
-import hashlib
 import platform
 from collections.abc import Iterator
-from importlib.metadata import Distribution, PackagePath, distributions
+from importlib.metadata import Distribution
 from pathlib import Path
 
 from packaging.tags import Tag, sys_tags
@@ -19,12 +17,12 @@ from tinybase.config import Config
 from tinybase.errors import ConfigError
 from tinybase.packages.compatibility import extension_distributions
 from tinybase.packages.generations import Generations
+from tinybase.packages.integrity import changed_files, installed
 from tinybase.packages.lock import FILE_NAME, Lock, LockedWheel
 from tinybase.packages.store import WheelStore
-from tinybase.packages.wheels import sha256
 
 _NAMED_FILES = 3
-_REINSTALL = "Run tinybase extensions uninstall {0}, then install it again."
+_SYNC = "Run tinybase extensions sync."
 
 
 def check(config: Config) -> Iterator[Finding]:
@@ -37,7 +35,7 @@ def check(config: Config) -> Iterator[Finding]:
             "generation_missing",
             f"The generation in force, {link.readlink()}, does not exist any more.",
             link,
-            "Run tinybase extensions sync.",
+            _SYNC,
         )
         return
     generation = generations.current()
@@ -124,84 +122,59 @@ def _made_for_others(lock: Lock, generation: Path) -> Iterator[Finding]:
 
 
 def _packages(lock: Lock, generation: Path) -> Iterator[Finding]:
-    installed = {
-        canonicalize_name(item.metadata["Name"]): item
-        for item in distributions(path=[str(generation)])
-        if item.metadata["Name"]
-    }
+    found = installed(generation)
     wheels = lock.wheels()
-    for name in sorted(wheels.keys() - installed.keys()):
+    for name in sorted(wheels.keys() - found.keys()):
         yield error(
             "package_missing",
             f"{name} {wheels[name].version} is in the lock and not installed.",
             generation,
-            _REINSTALL.format(_extension_of(name, wheels[name])),
+            _SYNC,
         )
-    for name in sorted(installed.keys() - wheels.keys()):
+    for name in sorted(found.keys() - wheels.keys()):
         yield warning(
             "package_unlocked",
-            f"{name} {installed[name].version} is installed and not in the lock.",
+            f"{name} {found[name].version} is installed and not in the lock.",
             generation,
             "Something other than tinybase extensions put it there; remove it.",
         )
-    for name in sorted(installed.keys() & wheels.keys()):
-        yield from _package(name, installed[name], wheels[name])
+    for name in sorted(found.keys() & wheels.keys()):
+        yield from _package(name, found[name], wheels[name])
 
 
 def _package(name: str, found: Distribution, wheel: LockedWheel) -> Iterator[Finding]:
-    remedy = _REINSTALL.format(_extension_of(name, wheel))
     where = Path(str(found.locate_file("")))
     if found.version != wheel.version:
         yield error(
             "package_version",
             f"{name} is installed in version {found.version} and locked in {wheel.version}.",
             where,
-            remedy,
+            f"Run {_uninstall(name, wheel)}, then install it again.",
         )
     if found.files is None:
-        yield error("package_damaged", f"The list of {name}'s files is missing.", where, remedy)
+        yield error("package_damaged", f"The list of {name}'s files is missing.", where, _SYNC)
         return
-    changed = [str(file) for file in found.files if not _is_as_installed(file)]
+    changed = changed_files(found)
     if changed:
         yield error(
             "files_changed",
             f"Files of {name} are not as they were installed: {_listed(changed)}.",
             where,
-            remedy,
+            _SYNC,
         )
-
-
-def _is_as_installed(file: PackagePath) -> bool:
-    """Compare a file with its hash; scripts, which lie elsewhere, do not count."""
-    if file.hash is None or ".." in file.parts or file.is_absolute():
-        return True
-    path = Path(str(file.locate()))
-    try:
-        digest = hashlib.new(file.hash.mode, path.read_bytes()).digest()
-    except (OSError, ValueError):
-        return False
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=") == file.hash.value
 
 
 def _wheels(lock: Lock, store: WheelStore) -> Iterator[Finding]:
     """Look at the wheels from which the next generation will be made."""
     for name, wheel in sorted(lock.wheels().items()):
-        try:
-            path = store.path(wheel)
-        except ConfigError as fault:
+        fault = store.fault(wheel)
+        if fault is not None:
             yield error(
-                "wheel_missing",
-                f"The wheel of {name} is gone, so the extensions cannot be changed: {fault.detail}",
+                "wheel_missing" if fault == "missing" else "wheel_changed",
+                f"The wheel of {name}, {wheel.file}, is {fault}, so the extensions cannot be "
+                "changed.",
                 "extensions/wheels",
-                _REINSTALL.format(_extension_of(name, wheel)),
-            )
-            continue
-        if sha256(path) != wheel.sha256:
-            yield error(
-                "wheel_changed",
-                f"The wheel of {name} is not what was installed.",
-                path,
-                _REINSTALL.format(_extension_of(name, wheel)),
+                f"{_SYNC} If its source is gone too, run {_uninstall(name, wheel)}.",
             )
 
 
@@ -220,8 +193,8 @@ def _installed_twice(generation: Path) -> Iterator[Finding]:
             )
 
 
-def _extension_of(name: str, wheel: LockedWheel) -> str:
-    return wheel.required_by[0] if wheel.required_by else name
+def _uninstall(name: str, wheel: LockedWheel) -> str:
+    return f"tinybase extensions uninstall {wheel.required_by[0] if wheel.required_by else name}"
 
 
 def _fits(wheel: LockedWheel, supported: frozenset[Tag]) -> bool:
