@@ -12,6 +12,7 @@ from tinybase.actors import SYSTEM
 from tinybase.cli import context
 from tinybase.cli.documents import json_argument, read_object
 from tinybase.cli.output import details, emit_json, json_option, note, table
+from tinybase.cli.transfer import export, import_
 from tinybase.cli.users import find
 from tinybase.collections.preconditions import Versions
 from tinybase.collections.query import NEWEST_FIRST
@@ -35,6 +36,10 @@ def command() -> None:
     What is written goes through the same checks and hooks as over HTTP, as the operator,
     whom no access rule stops.
     """
+
+
+command.add_command(import_)
+command.add_command(export)
 
 
 @command.command("list")
