@@ -10,21 +10,18 @@ application more to do than we have.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flask import Flask, Response, request_finished, request_started
+from flask import Flask, request_finished, request_started
 from flask.wrappers import Request
-from werkzeug.exceptions import HTTPException
 
 from tinybase.api.dispatch import Endpoint
-from tinybase.api.errors import render, render_http, render_unforeseen
+from tinybase.api.errors import render_any
 from tinybase.api.headers import check_head, complete, entered
-from tinybase.errors import TinyBaseError
+from tinybase.api.reply import Reply
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-_BODILESS = frozenset({204, 304})
 
 
 class _Node:
@@ -59,9 +56,9 @@ class DirectEntry:
         if found is None or self._extras() != self._ours:
             return self._flask(environ, start_response)
         with entered(environ):
-            response = _respond(*found, environ)
-            complete(environ, response)
-        return _send(response, environ, start_response)
+            reply = _answer(*found, environ)
+            complete(environ, reply.headers)
+        return reply.send(start_response)
 
     def _add(self, path: str, endpoint: Endpoint) -> None:
         node, parameters = self._tree, []
@@ -106,26 +103,9 @@ class DirectEntry:
         )
 
 
-def _respond(endpoint: Endpoint, path: dict[str, str], environ: WSGIEnvironment) -> Response:
+def _answer(endpoint: Endpoint, path: dict[str, str], environ: WSGIEnvironment) -> Reply:
     try:
         check_head(environ)
         return endpoint.answer(Request(environ), path)
-    except TinyBaseError as error:
-        return render(error)
-    except HTTPException as error:
-        return render_http(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-        return render_unforeseen(error)
-
-
-def _send(
-    response: Response, environ: WSGIEnvironment, start_response: StartResponse
-) -> Iterable[bytes]:
-    body: Any = response.response
-    if not isinstance(body, list):
-        return response(environ, start_response)
-    headers = response.headers.to_wsgi_list()
-    if response.status_code not in _BODILESS:
-        headers.append(("Content-Length", str(sum(map(len, body)))))
-    start_response(response.status, headers)
-    return body
+        return render_any(error)

@@ -12,12 +12,12 @@ from flask import Request, Response, request
 from tinybase.api.addresses import AddressReader
 from tinybase.api.admission import admit
 from tinybase.api.body import BodyReader, load_body
-from tinybase.api.errors import JSON_TYPE
 from tinybase.api.fields import parse_id
 from tinybase.api.headers import request_id
 from tinybase.api.idempotency import answer_once, check_header
 from tinybase.api.operation import Answer, Call, Operation
 from tinybase.api.query import load_query, parse_query
+from tinybase.api.reply import Reply
 from tinybase.api.schemas import AnyObject
 from tinybase.api.services import Services
 from tinybase.api.throttle import count_attempt, identify
@@ -42,9 +42,9 @@ class Endpoint:
 
     def __call__(self, **path: str) -> Response:
         """Answer Flask's current request."""
-        return self.answer(_plain(request), path)
+        return self.answer(_plain(request), path).as_response()
 
-    def answer(self, current: Request, path: Mapping[str, str]) -> Response:
+    def answer(self, current: Request, path: Mapping[str, str]) -> Reply:
         """Answer a request, which must be the current one."""
         self._reader.check_declared_size(current)
         call = Call(
@@ -58,6 +58,8 @@ class Endpoint:
             self._admit(call)
             with caused_by(actor=call.actor, origin="http", request_id=call.request_id):
                 self._read(call)
+                if self.operation.repetition is None:
+                    return self._carry_out(call)
                 return answer_once(call, self.operation, partial(self._carry_out, call))
 
     def _admit(self, call: Call) -> None:
@@ -86,20 +88,14 @@ class Endpoint:
             data = self._reader.read(call.request, required=operation.body_required)
             call.body = load_body(data, self._body)
 
-    def _carry_out(self, call: Call) -> Response:
-        return self._respond(self.operation.view(call))
-
-    def _respond(self, result: object) -> Response:
-        if isinstance(result, Response):
-            return result
+    def _carry_out(self, call: Call) -> Reply:
+        result = self.operation.view(call)
         answer = result if isinstance(result, Answer) else Answer(result)
         status = answer.status or self.operation.status
-        if answer.body is None:
-            response = Response(status=status, headers=dict(answer.headers))
-            del response.headers["Content-Type"]
-            return response
-        content = answer.body if isinstance(answer.body, bytes) else self._dump(answer.body, status)
-        return Response(content, status, headers=dict(answer.headers), content_type=JSON_TYPE)
+        content = answer.body
+        if content is not None and not isinstance(content, bytes):
+            content = self._dump(content, status)
+        return Reply(status, answer.headers, content)
 
     def _dump(self, body: object, status: int) -> bytes:
         schema = self._answers.get(status)

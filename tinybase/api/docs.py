@@ -15,9 +15,9 @@ from pathlib import Path
 import orjson
 from flask import Flask, Response, request, send_file
 
-from tinybase.api.errors import JSON_TYPE
 from tinybase.api.openapi import build_document
 from tinybase.api.operation import Operation
+from tinybase.api.reply import JSON_TYPE
 from tinybase.api.routes import add_options
 from tinybase.errors import NotFound
 

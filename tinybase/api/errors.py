@@ -13,15 +13,14 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from flask import Flask, Response
+from flask import Flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from tinybase.api.headers import current_environ, request_id
+from tinybase.api.reply import Reply
 from tinybase.errors import Fault, Invalid, TinyBaseError
 
 log = logging.getLogger(__name__)
-
-JSON_TYPE = "application/json; charset=utf-8"
 
 _CODE_OF_STATUS = {
     400: "bad_request",
@@ -42,12 +41,19 @@ _LONGEST_PART = 200
 
 def register_error_handlers(app: Flask) -> None:
     """Have every fault of the application answered with the one error body."""
-    app.register_error_handler(TinyBaseError, render)
-    app.register_error_handler(HTTPException, render_http)
-    app.register_error_handler(Exception, render_unforeseen)
+    app.register_error_handler(Exception, lambda error: render_any(error).as_response())
 
 
-def render(error: TinyBaseError) -> Response:
+def render_any(error: Exception) -> Reply:
+    """Answer whatever went wrong."""
+    if isinstance(error, TinyBaseError):
+        return render(error)
+    if isinstance(error, HTTPException):
+        return render_http(error)
+    return render_unforeseen(error)
+
+
+def render(error: TinyBaseError) -> Reply:
     """Answer a foreseen fault."""
     status = error.status
     if status == 500:
@@ -68,7 +74,7 @@ def render(error: TinyBaseError) -> Response:
     return _answer(status, error.code, detail, members, headers)
 
 
-def render_http(error: HTTPException) -> Response:
+def render_http(error: HTTPException) -> Reply:
     """Answer what Werkzeug refuses: an unknown path, a wrong method, a broken request."""
     status = error.code or 500
     headers = {}
@@ -79,7 +85,7 @@ def render_http(error: HTTPException) -> Response:
     return _answer(status, code, detail, {}, headers)
 
 
-def render_unforeseen(error: Exception) -> Response:
+def render_unforeseen(error: Exception) -> Reply:
     """Log a fault that nobody foresaw and answer with nothing but the request id."""
     environ = current_environ()
     method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
@@ -90,11 +96,9 @@ def render_unforeseen(error: Exception) -> Response:
 
 def _answer(
     status: int, code: str, detail: object, members: dict[str, Any], headers: dict[str, str]
-) -> Response:
+) -> Reply:
     body = {"detail": detail, "code": code, "request_id": request_id(), **members}
-    return Response(
-        orjson.dumps(body, default=str), status, headers=headers, content_type=JSON_TYPE
-    )
+    return Reply(status, headers, orjson.dumps(body, default=str))
 
 
 def _challenge(code: str) -> str:

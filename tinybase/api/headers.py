@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -28,7 +28,7 @@ _environ: ContextVar[dict[str, Any] | None] = ContextVar("tinybase_environ", def
 def register_headers(app: Flask) -> None:
     """Check the size of every request's head and complete the headers of every answer."""
     app.before_request(lambda: check_head(request.environ))
-    app.after_request(lambda response: complete(request.environ, response))
+    app.after_request(_complete)
 
 
 @contextmanager
@@ -84,20 +84,22 @@ def check_head(environ: dict[str, Any]) -> None:
         raise NotFound("There is nothing at this address.")
 
 
-def complete(environ: dict[str, Any], response: Response) -> Response:
+def complete(environ: dict[str, Any], headers: MutableMapping[str, str]) -> None:
     """Give an answer the headers that all of them have."""
-    headers = response.headers
     headers["X-Request-Id"] = request_id()
     headers["X-Content-Type-Options"] = "nosniff"
     path = environ.get("PATH_INFO", "")
     if path.startswith("/api"):
-        if "Vary" in headers:
-            response.vary.add("Authorization")
-        else:
-            headers["Vary"] = "Authorization"
+        varies = headers.get("Vary")
+        headers["Vary"] = f"{varies}, Authorization" if varies else "Authorization"
         if "Cache-Control" not in headers:
             secret = path.startswith(_SECRET_PATHS)
             headers["Cache-Control"] = "no-store" if secret else "private, no-cache"
-    for name, value in environ.get(_HEADERS_KEY, {}).items():
-        headers.setdefault(name, value)
+    if _HEADERS_KEY in environ:
+        for name, value in environ[_HEADERS_KEY].items():
+            headers.setdefault(name, value)
+
+
+def _complete(response: Response) -> Response:
+    complete(request.environ, response.headers)  # type: ignore[arg-type]
     return response

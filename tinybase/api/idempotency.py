@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable
 
 import orjson
-from flask import Response
 
 from tinybase.actors import Actor
-from tinybase.api.errors import JSON_TYPE, render
+from tinybase.api.errors import render
 from tinybase.api.operation import Call, Operation, Repetition
+from tinybase.api.reply import Reply
 from tinybase.errors import BadRequest, TinyBaseError
 from tinybase.idempotency import AnsweredMeanwhile, KeptAnswer, KeptAnswers, Repeatable
 
@@ -45,7 +45,7 @@ def check_header(call: Call, operation: Operation) -> None:
         )
 
 
-def answer_once(call: Call, operation: Operation, respond: Callable[[], Response]) -> Response:
+def answer_once(call: Call, operation: Operation, respond: Callable[[], Reply]) -> Reply:
     """Return the answer to a request; carry it out only if that was not done before."""
     key = call.request.headers.get(HEADER)
     if key is None or operation.repetition is None:
@@ -57,9 +57,7 @@ def answer_once(call: Call, operation: Operation, respond: Callable[[], Response
     return _replay(known) if known else _answer_in_transaction(call, request, respond)
 
 
-def _answer_in_transaction(
-    call: Call, request: Repeatable, respond: Callable[[], Response]
-) -> Response:
+def _answer_in_transaction(call: Call, request: Repeatable, respond: Callable[[], Reply]) -> Reply:
     """Carry a request out and keep its answer in the transaction that it writes in."""
     kept = call.services.kept_answers
     try:
@@ -76,9 +74,7 @@ def _answer_in_transaction(
     return response
 
 
-def _answer_reserved(
-    kept: KeptAnswers, request: Repeatable, respond: Callable[[], Response]
-) -> Response:
+def _answer_reserved(kept: KeptAnswers, request: Repeatable, respond: Callable[[], Reply]) -> Reply:
     """Carry a request out whose effect is not the database's: once, whatever happens."""
     known = kept.reserve(request)
     if known:
@@ -125,14 +121,10 @@ def _is_lasting(error: TinyBaseError) -> bool:
     return error.code not in _PASSING_CODES
 
 
-def _kept(response: Response) -> KeptAnswer:
+def _kept(response: Reply) -> KeptAnswer:
     headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-    return KeptAnswer(response.status_code, headers, response.get_data() or None)
+    return KeptAnswer(response.status, headers, response.body)
 
 
-def _replay(answer: KeptAnswer) -> Response:
-    headers = {**answer.headers, REPLAYED: "true"}
-    response = Response(answer.body, answer.status, headers=headers, content_type=JSON_TYPE)
-    if answer.body is None:
-        del response.headers["Content-Type"]
-    return response
+def _replay(answer: KeptAnswer) -> Reply:
+    return Reply(answer.status, {**answer.headers, REPLAYED: "true"}, answer.body)

@@ -49,6 +49,18 @@ def load_query(
     if schema is None:
         _check_known(values, (), patterns)
         return {}
+    given = _given(values, schema, patterns) if values else {}
+    try:
+        loaded: dict[str, Any] = schema.load(given) if given else dict(schema.defaults)
+    except ValidationError as error:
+        raise Invalid(load_faults(error.messages, "query")) from error
+    return loaded
+
+
+def _given(
+    values: MultiDict[str, str], schema: Query, patterns: Sequence[re.Pattern[str]]
+) -> dict[str, Any]:
+    """Return the values that are given for what the schema declares."""
     known = {field.data_key or name: field for name, field in schema.load_fields.items()}
     _check_known(values, known, patterns)
     data: dict[str, Any] = {}
@@ -61,11 +73,7 @@ def load_query(
             raise BadRequest(f"{key} is given twice; give it once.", code="duplicate_parameter")
         else:
             data[key] = given[0]
-    try:
-        loaded: dict[str, Any] = schema.load(data)
-    except ValidationError as error:
-        raise Invalid(load_faults(error.messages, "query")) from error
-    return loaded
+    return data
 
 
 def _check_known(

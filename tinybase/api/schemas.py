@@ -7,6 +7,7 @@ A schema's class name is its component name in the OpenAPI document. Declare fie
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import marshmallow
@@ -41,6 +42,15 @@ class Query(Schema):
     """The parameters of a query string. A key may be repeated where its field is a list."""
 
     is_query = True
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """Return what a query string without any parameter means.
+
+        :raises ValidationError: when there must be one.
+        """
+        loaded: Mapping[str, Any] = self.load({})
+        return loaded
 
 
 class Patch(Schema):

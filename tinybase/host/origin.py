@@ -44,15 +44,12 @@ def caused_by(
 ) -> Iterator[None]:
     """State who acts, and through which door, while the block runs; ``None`` keeps."""
     now = _cause.get()
-    with _set(
-        replace(
-            now,
-            actor=actor or now.actor,
-            origin=origin or now.origin,
-            request_id=request_id or now.request_id,
-        )
-    ):
+    cause = Cause(actor or now.actor, origin or now.origin, request_id or now.request_id, now.chain)
+    token = _cause.set(cause)
+    try:
         yield
+    finally:
+        _cause.reset(token)
 
 
 @contextmanager
