@@ -64,6 +64,11 @@ class Fault:
         return {**asdict(self), "loc": list(self.loc)}
 
 
+def one_line(text: object) -> str:
+    """Return a text of somebody else's in one line that does nothing to a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in " ".join(str(text).split()))
+
+
 class TinyBaseError(Exception):
     """A foreseen fault: ``detail`` says in one line what was wrong and what to do.
 

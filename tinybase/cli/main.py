@@ -8,12 +8,12 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from tinybase import __version__
-from tinybase.errors import Fault, Invalid, TinyBaseError
+from tinybase.errors import Fault, Invalid, TinyBaseError, one_line
 
 INTERRUPTED = 130
 
@@ -119,14 +119,14 @@ def _run(arguments: Sequence[str] | None) -> int:
         if _wants_traceback():
             raise
         code = _fail(
-            f"{type(error).__name__}: {_one_line(error)}. This is a fault of TinyBase; "
+            f"{type(error).__name__}: {one_line(error)}. This is a fault of TinyBase; "
             "TINYBASE_SERVER_LOG_LEVEL=debug shows where it happened."
         )
     return code
 
 
 def _fail(text: str) -> int:
-    click.echo(f"Error: {_one_line(text)}", err=True)
+    click.echo(f"Error: {one_line(text)}", err=True)
     return 1
 
 
@@ -148,10 +148,6 @@ def _os_error_text(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     remedy = " Free some disk space and try again." if error.errno in _FULL else ""
     return f"{where}{error.strerror or error}.{remedy}"
-
-
-def _one_line(text: Any) -> str:
-    return " ".join(str(text).split())
 
 
 def _wants_traceback() -> bool:

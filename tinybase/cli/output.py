@@ -18,6 +18,8 @@ from typing import Any
 
 import click
 
+from tinybase.errors import one_line
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
 )
@@ -83,7 +85,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def printable(text: str) -> str:
     """Return a text of somebody else's in one line that does nothing to a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
+    return one_line(text)
 
 
 def is_fancy() -> bool:

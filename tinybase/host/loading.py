@@ -13,6 +13,7 @@ from types import ModuleType
 import pluggy
 
 import tinybase_hookspecs
+from tinybase.errors import one_line
 from tinybase.extensions.rows import forget
 from tinybase.host.bounded import run_bounded
 from tinybase.host.guard import Surroundings
@@ -173,7 +174,7 @@ def _explain(error: BaseException) -> str:
         return f"{error.msg} in {Path(error.filename).name}, line {error.lineno}"
     if isinstance(error, SystemExit):
         return f"it tried to end the process with exit code {error.code}"
-    return safe_text(error)
+    return one_line(safe_text(error))
 
 
 def _uses_tinybase(path: Path) -> bool:

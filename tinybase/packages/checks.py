@@ -14,7 +14,7 @@ from tinybase.packages import manifest
 from tinybase.packages.closure import applies
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.lock import Lock
-from tinybase.packages.wheels import WheelFacts
+from tinybase.packages.wheels import WheelFacts, place
 
 
 def check_is_new(name: str, lock: Lock, host: HostPackages) -> None:
@@ -128,8 +128,8 @@ def _check_comes_from_the_index(name: str, requirement: Requirement) -> None:
 
 def _check_path_files(name: str, wheel: WheelFacts, prefix: str) -> None:
     for member in wheel.members:
-        file = member.rpartition("/")[2]
-        if file.endswith(".pth") and file.startswith(prefix):
+        file = place(member)
+        if "/" not in file and file.endswith(".pth") and file.startswith(prefix):
             raise _unusable(
                 f"{name} cannot be installed: it has the path file {file}, which is for Python's "
                 "own folders. Its author has to leave that out."

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from tinybase.errors import BadRequest, Unavailable
+from tinybase.errors import BadRequest, Unavailable, one_line
 from tinybase.packages import archive, environment, layout
 from tinybase.packages.addresses import HOST, GitSource
 from tinybase.packages.process import Finished, Overdue, run
@@ -275,7 +275,7 @@ def _first_reason(stderr: str) -> str:
     """Return what git complained about; its last line is often only the end of a sentence."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(("fatal:", "remote:", "error:", "ERROR:"))]
-    return (telling or lines or ["it failed without a word"])[0].removeprefix("fatal: ")
+    return one_line((telling or lines or ["it failed without a word"])[0].removeprefix("fatal: "))
 
 
 def _git_environment(

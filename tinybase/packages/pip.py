@@ -13,7 +13,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from tinybase.errors import Conflict, TinyBaseError, Unavailable
+from tinybase.errors import Conflict, TinyBaseError, Unavailable, one_line
 from tinybase.packages import environment
 from tinybase.packages.process import Finished, Overdue, run
 
@@ -170,8 +170,15 @@ class Pip:
         options = ["--no-index"] if alone else []
         # -P keeps the working folder off the path, where a pip.py might be waiting.
         line = [sys.executable, "-P", "-m", "pip", command, "--no-color", *options, *arguments]
+        # What pip or a build leaves behind when it is killed goes with the folder.
+        temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self._folder))
         try:
-            return run(line, environ=environ(self._environ), cwd=self._folder, timeout=_TIMEOUT)
+            return run(
+                line,
+                environ=environ(self._environ) | temporary,
+                cwd=self._folder,
+                timeout=_TIMEOUT,
+            )
         except Overdue as error:
             raise Unavailable(
                 f"pip {command} took longer than {_TIMEOUT:g} s. Check the network and try again.",
@@ -260,4 +267,4 @@ def _last_error(finished: Finished) -> str:
     errors = [line for line in lines if re.match(r"(ERROR|error): ", line)]
     telling = [line for line in lines if re.match(r"[A-Za-z_.]*(Error|Exception|Exit)\b: ?", line)]
     chosen = (telling or errors or [line for line in lines if line] or ["pip said nothing"])[-1]
-    return re.sub(r"^(ERROR|error): ", "", chosen).rstrip(".")
+    return one_line(re.sub(r"^(ERROR|error): ", "", chosen).rstrip("."))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinybase.config import Config
-from tinybase.errors import Conflict
+from tinybase.errors import Conflict, one_line
 from tinybase.host.desired import Wish
 from tinybase.host.recorder import FlightRecorder
 from tinybase.host.snapshot import PROJECT, ExtensionState
@@ -150,4 +150,4 @@ def _cause_of_death(finished: Finished | None, seconds: int) -> str:
     if finished.returncode < 0:
         return f"crashed the process (signal {-finished.returncode})"
     last = (finished.stderr.strip().splitlines() or ["no message"])[-1]
-    return f"ended the process with exit code {finished.returncode} ({last})"
+    return f"ended the process with exit code {finished.returncode} ({one_line(last)})"

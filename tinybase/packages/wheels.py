@@ -250,14 +250,14 @@ def _entry_points(archive: zipfile.ZipFile, name: str, members: Sequence[str]) -
 
 def _top_level(members: Iterable[str]) -> Iterable[str]:
     for member in members:
-        first, slash, _ = _place(member).partition("/")
+        first, slash, _ = place(member).partition("/")
         if slash and not first.endswith(".dist-info"):
             yield first
         elif not slash and first.endswith((".py", ".so", ".pyd")):
             yield first.partition(".")[0]
 
 
-def _place(member: str) -> str:
+def place(member: str) -> str:
     """Return where a member is installed, which for data is not where it is in the wheel."""
     folder, _, inside = member.partition("/")
     if not folder.endswith(".data"):
