@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -300,6 +301,25 @@ def test_handlers_are_listed_in_the_order_in_which_they_are_called(host, site, s
         "b:last",
         "a:last",
     ]
+
+
+def test_a_worker_follows_while_its_counters_wait_for_other_writers(
+    make_host, site, seen, monkeypatch
+):
+    site.add("one", LIVELY)
+    worker = make_host()
+    writers, waiting = threading.Event(), threading.Event()
+    monkeypatch.setattr(
+        worker._metrics, "publish", lambda handlers: (waiting.set(), writers.wait(30))
+    )
+    worker.start()
+    assert waiting.wait(5)
+    make_host().desired.set_enabled("one", is_enabled=False)
+    deadline = time.monotonic() + 5
+    while worker.extension("one").status == "enabled" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    writers.set()
+    assert worker.extension("one").status == "disabled"
 
 
 def test_a_database_that_cannot_be_read_is_reported_once_and_the_thread_goes_on(

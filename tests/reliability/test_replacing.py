@@ -199,7 +199,7 @@ SLOW = """
 SHUT_THE_DOOR = """
 from tinybase.cli.leaving import Departure
 
-Departure.see_clients_off = lambda self: None
+Departure.see_clients_off = lambda self, app: None
 """
 
 

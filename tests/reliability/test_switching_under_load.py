@@ -217,9 +217,7 @@ def test_no_request_fails_while_an_extension_is_switched_on_and_off(site: Site) 
     )
     assert load.faults == []
     assert load.done >= REQUESTS
-    # A machine that is busy with other things as well may let a worker wait now and then.
-    assert sorted(delays)[int(0.9 * len(delays))] < SECONDS_TO_FOLLOW
-    assert max(delays) < 3 * SECONDS_TO_FOLLOW
+    assert max(delays) < SECONDS_TO_FOLLOW
     assert load.answers["pulse", 200] > 0
     assert load.answers["pulse", 404] > 0
 

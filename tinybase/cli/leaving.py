@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from flask import Flask
+
 _PATIENCE_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
 
@@ -29,31 +31,16 @@ class Departure:
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
-        self._is_leaving = False
 
-    def around(self, application: WSGIApplication) -> WSGIApplication:
-        """Return an application that sends its clients to other workers once this one leaves."""
-
-        def parting(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-            if not self._is_leaving:
-                return application(environ, start_response)
-
-            def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-                return start_response(status, [*headers, ("Connection", "close")], *more)
-
-            return application(environ, start)
-
-        return parting
-
-    def see_clients_off(self) -> None:
+    def see_clients_off(self, app: Flask) -> None:
         """Take no more connections and wait until there are none, for some seconds at most.
 
         What is left then are connections over which nobody has asked for anything all the
         while, and requests that still run; whoever stops the worker waits for those.
         """
         port = self._listener.getsockname()[1]
-        self._is_leaving = True
         self._stop_accepting()
+        app.wsgi_app = _parting(app.wsgi_app)  # type: ignore[method-assign,assignment]
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while any(_is_client(fd, port) for fd in _descriptors()) and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
@@ -72,6 +59,18 @@ class Departure:
             for descriptor in _descriptors():
                 if _identity(descriptor) == listened_on:
                     os.dup2(decoy.fileno(), descriptor, inheritable=False)
+
+
+def _parting(application: WSGIApplication) -> WSGIApplication:
+    """Return an application that sends its clients to other workers."""
+
+    def part(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            return start_response(status, [*headers, ("Connection", "close")], *more)
+
+        return application(environ, start)
+
+    return part
 
 
 def _descriptors() -> list[int]:

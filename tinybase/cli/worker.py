@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from flask import Flask
@@ -40,24 +41,21 @@ def application(
     """
     for other in of_others:
         other.close()
-    departure = Departure(listener)
-    signals = _Signals(pulse, departure)
+    signals = _Signals(pulse, Departure(listener))
     signals.govern()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What extensions print is seen when they print it, not when a buffer is full.
             stream.reconfigure(line_buffering=True)
     try:
-        app = wsgi.application(pulse.ask_for_replacement)
+        signals.app = wsgi.application(pulse.ask_for_replacement)
     except TinyBaseError as error:
         _log.error("This worker cannot start: %s", error.detail)
     except DBAPIError as error:
         _log.error("This worker cannot use the database: %s", error.orig)
     else:
-        signals.app = app
-        app.wsgi_app = departure.around(app.wsgi_app)  # type: ignore[method-assign,assignment]
         listener.listen(backlog)
-        return app
+        return signals.app
     sys.exit(1)
 
 
@@ -102,12 +100,13 @@ class _Signals:
             if os.getppid() != parent and not is_orphan:
                 is_orphan = True
                 os.kill(os.getpid(), signal.SIGTERM)
-            if self._pulse.must_leave and not is_leaving:
+            if self._pulse.must_leave and self.app is not None and not is_leaving:
                 is_leaving = True
-                threading.Thread(target=self._leave, name="tinybase-leave", daemon=True).start()
+                leave = partial(self._leave, self.app)
+                threading.Thread(target=leave, name="tinybase-leave", daemon=True).start()
 
-    def _leave(self) -> None:
-        self._departure.see_clients_off()
+    def _leave(self, app: Flask) -> None:
+        self._departure.see_clients_off(app)
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _tick(self, *_: object) -> None:

@@ -178,7 +178,14 @@ class Host:
             self._run_startup(list(self._current.loaded.values()))
             _note_startup_failures(self._current)
             self._record_status()
-        threading.Thread(target=self._watch, name="tinybase-watch", daemon=True).start()
+        # Two threads, because publishing may have to wait for other writers.
+        for name, what, work in (
+            ("follow", "keep in step with other workers", self._follow),
+            ("publish", "publish the counters of handlers", self._publish),
+        ):
+            threading.Thread(
+                target=self._repeat, args=(what, work), name=f"tinybase-{name}", daemon=True
+            ).start()
 
     def stop(self) -> None:
         """Let handlers finish; if it was started, run every ``on_shutdown``.
@@ -358,17 +365,20 @@ class Host:
     def _look(self) -> tuple[object, int]:
         return current_generation(self._config.instance), self.desired.revision()
 
-    def _watch(self) -> None:
+    def _repeat(self, what: str, work: Callable[[], None]) -> None:
+        """Do something several times a second until the host stops."""
         told: dict[str, float] = {}
         while not self._stopping.wait(_WATCH_SECONDS):
             try:
-                self._follow()
-                self._metrics.publish(self.handlers())
+                work()
             except Exception as error:  # noqa: BLE001 - the thread must go on
-                what = f"{type(error).__name__}: {safe_text(error).partition(chr(10))[0]}"
-                if time.monotonic() - told.get(what, float("-inf")) > _TELL_AGAIN_SECONDS:
-                    told[what] = time.monotonic()
-                    _log.error("could not keep in step with other workers: %s", what)
+                why = f"{type(error).__name__}: {safe_text(error).partition(chr(10))[0]}"
+                if time.monotonic() - told.get(why, float("-inf")) > _TELL_AGAIN_SECONDS:
+                    told[why] = time.monotonic()
+                    _log.error("could not %s: %s", what, why)
+
+    def _publish(self) -> None:
+        self._metrics.publish(self.handlers())
 
     # --- lifecycle hooks -------------------------------------------------------------
 
