@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Response
+from werkzeug.http import HTTP_STATUS_CODES
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
 JSON_TYPE = "application/json; charset=utf-8"
 
-_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_BODILESS = frozenset({204, 304})
+# In capitals, as Flask writes them.
+_LINES = {status: f"{status} {phrase.upper()}" for status, phrase in HTTP_STATUS_CODES.items()}
 
 
 class Reply:
@@ -39,6 +41,11 @@ class Reply:
         response.headers.update(self.headers)
         return response
 
+    @property
+    def line(self) -> str:
+        """Return the status as servers want it; extensions may choose one that has no name."""
+        return _LINES.get(self.status) or f"{self.status} UNKNOWN"
+
     def send(self, start_response: StartResponse) -> list[bytes]:
         """Send it to the server."""
         headers = list(self.headers.items())
@@ -46,11 +53,8 @@ class Reply:
             # Where there is none, its length would be that of another answer.
             if self.status not in _BODILESS:
                 headers.append(("Content-Length", "0"))
-            start_response(_LINES[self.status], headers)
+            start_response(self.line, headers)
             return []
         headers.append(("Content-Length", str(len(self.body))))
-        start_response(_LINES[self.status], headers)
+        start_response(self.line, headers)
         return [self.body]
-
-
-_BODILESS = frozenset({204, 304})
