@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -24,11 +25,12 @@ def install(
     """Install a distribution as pip would."""
     package = name.replace("-", "_")
     rows = []
-    for file, text in files.items():
-        path = generation / package / file
+    for name_inside, text in files.items():
+        file = os.path.normpath(f"{package}/{name_inside}")
+        path = generation / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        rows.append(f"{package}/{file},sha256={hashlib.sha256(text.encode()).hexdigest()},")
+        rows.append(f"{file},sha256={hashlib.sha256(text.encode()).hexdigest()},")
     info = generation / f"{package}-{version}.dist-info"
     info.mkdir(parents=True)
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
@@ -68,11 +70,11 @@ def test_a_library_of_another_version_needs_a_new_process_once_it_is_imported(
 ) -> None:
     install(first, "some-library", "1.0", {"__init__.py": "1", "later.py": "1"})
     install(second, "some-library", "2.0", {"__init__.py": "1", "later.py": "2"})
-    assert outdated(second, ()) == []
+    assert outdated(second, {}) == []
 
     imported("some_library/__init__.py")
 
-    assert outdated(second, ()) == ["some-library (1.0 → 2.0)"]
+    assert outdated(second, {}) == ["some-library (1.0 → 2.0)"]
 
 
 def test_what_is_as_before_or_gone_needs_none(first: Path, second: Path, imported: Import) -> None:
@@ -81,7 +83,7 @@ def test_what_is_as_before_or_gone_needs_none(first: Path, second: Path, importe
         imported(f"{name}/__init__.py")
     install(second, "same", "1.0", {"__init__.py": "1"})
 
-    assert outdated(second, ()) == []
+    assert outdated(second, {}) == []
 
 
 def test_an_extension_is_imported_anew_unless_others_hold_on_to_it(
@@ -90,11 +92,11 @@ def test_an_extension_is_imported_anew_unless_others_hold_on_to_it(
     install(first, "shop", "1.0", {"__init__.py": "1"})
     install(second, "shop", "1.1", {"__init__.py": "2"})
     imported("shop/__init__.py")
-    assert outdated(second, {"shop"}) == []
+    assert outdated(second, {"shop": "shop"}) == []
 
     install(second, "till", "1.0", {"__init__.py": "1"}, "Shop >= 1")
 
-    assert outdated(second, {"shop"}) == ["shop (1.0 → 1.1)"]
+    assert outdated(second, {"shop": "shop"}) == ["shop (1.0 → 1.1)"]
 
 
 def test_native_code_of_an_extension_needs_a_new_process_when_it_changes(
@@ -106,8 +108,21 @@ def test_native_code_of_an_extension_needs_a_new_process_when_it_changes(
     imported("shop/__init__.py")
     imported(f"shop/{NATIVE}")
 
-    assert outdated(second, {"shop"}) == []
-    assert outdated(second.with_name("003"), {"shop"}) == ["shop (1.0 → 1.2)"]
+    assert outdated(second, {"shop": "shop"}) == []
+    assert outdated(second.with_name("003"), {"shop": "shop"}) == ["shop (1.0 → 1.2)"]
+
+
+def test_what_an_extension_has_beside_its_package_is_a_library(
+    first: Path, second: Path, imported: Import
+) -> None:
+    install(first, "shop", "1.0", {"__init__.py": "1", "../shop_core.py": "1"})
+    install(second, "shop", "1.1", {"__init__.py": "2", "../shop_core.py": "2"})
+    imported("shop/__init__.py")
+    assert outdated(second, {"shop": "shop"}) == []
+
+    imported("shop_core.py")
+
+    assert outdated(second, {"shop": "shop"}) == ["shop (1.0 → 1.1)"]
 
 
 def test_what_is_installed_anew_from_the_same_version_counts_by_its_content(
@@ -117,4 +132,4 @@ def test_what_is_installed_anew_from_the_same_version_counts_by_its_content(
     install(second, "from-git", "1.0", {"__init__.py": "2"})
     imported("from_git/__init__.py")
 
-    assert outdated(second, ()) == ["from-git (1.0 → 1.0)"]
+    assert outdated(second, {}) == ["from-git (1.0 → 1.0)"]

@@ -76,6 +76,12 @@ class SnapshotBuilder:
         self._warn_about_unclaimed(candidates)
         return snapshot
 
+    @property
+    def packages(self) -> dict[str, str]:
+        """Return the packages of the extensions that are imported, by name of the extension."""
+        candidates = (loaded.candidate for loaded in self._plugins.values())
+        return {item.name: item.package for item in candidates if item is not None}
+
     def keep_only(self, names: Collection[str]) -> None:
         """Unload the extensions that are not installed any more and that nobody uses."""
         for name, loaded in list(self._plugins.items()):

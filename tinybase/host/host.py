@@ -348,7 +348,7 @@ class Host:
         generation = current_generation(self._config.instance)
         known = self._search_path.generation
         if self._is_serving and generation is not None and generation != known:
-            changed = outdated(generation, self._current.loaded)
+            changed = outdated(generation, self._builder.packages)
             if changed and self.ask_for_replacement is not None:
                 _log.info("a new process is needed to take up %s", ", ".join(changed))
                 self.ask_for_replacement()

@@ -1,15 +1,15 @@
 """What a process has imported and cannot import anew: it takes another process.
 
 The code of an extension itself is imported anew in the running process, as a whole. That
-does not do for a library, which others hold on to, nor for native code, which the
-interpreter never lets go of.
+does not do for a library, or an extension that others need: they hold on to it. Nor does it
+for native code, which the interpreter never lets go of.
 """
 
 from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import Distribution, distributions
@@ -29,12 +29,12 @@ class _Installed:
     needs: frozenset[str]
 
 
-def outdated(generation: Path, extensions: Collection[str]) -> list[str]:
+def outdated(generation: Path, extensions: Mapping[str, str]) -> list[str]:
     """Return what was imported from earlier generations and is another one in this one.
 
     What is not there any more does not count: nobody asks for it.
 
-    :param extensions: the names of those whose own code is imported anew.
+    :param extensions: the packages that are imported anew, by name of the extension.
     """
     now = {item.name: item for item in _installed(generation)}
     needed = {need for item in now.values() for need in item.needs}
@@ -46,10 +46,11 @@ def outdated(generation: Path, extensions: Collection[str]) -> list[str]:
             after = now.get(before.name)
             if after is None or after.files == before.files or not imported & before.files.keys():
                 continue
-            is_imported_anew = before.name in extensions and before.name not in needed
-            if not is_imported_anew or any(
-                before.files[file] != after.files.get(file) for file in _native(imported, before)
-            ):
+            package = extensions.get(before.name) if before.name not in needed else None
+            changed = {
+                file for file, digest in before.files.items() if after.files.get(file) != digest
+            }
+            if package is None or any(_stays(file, package) for file in imported & changed):
                 found.append(f"{before.name} ({before.version} → {after.version})")
     return sorted(set(found))
 
@@ -65,12 +66,10 @@ def _imported_from(generations: Path) -> dict[Path, set[str]]:
     return found
 
 
-def _native(imported: set[str], installed: _Installed) -> Iterator[str]:
-    return (
-        file
-        for file in imported & installed.files.keys()
-        if file.endswith(tuple(EXTENSION_SUFFIXES))
-    )
+def _stays(file: str, package: str) -> bool:
+    """Say whether a module stays what it is although its package is imported anew."""
+    is_inside = file == f"{package}.py" or file.startswith(f"{package}/")
+    return not is_inside or file.endswith(tuple(EXTENSION_SUFFIXES))
 
 
 def _installed(generation: Path) -> Iterator[_Installed]:
