@@ -53,7 +53,8 @@ class Person:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Choose the databases that a test runs on."""
-    if "databases" not in metafunc.fixturenames:
+    marks = metafunc.definition.iter_markers("parametrize")
+    if "databases" not in metafunc.fixturenames or any(m.args[0] == "databases" for m in marks):
         return
     chosen = os.environ.get("TINYBASE_TEST_DATABASE")
     folder = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]

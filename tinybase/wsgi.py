@@ -54,6 +54,7 @@ def application(ask_for_replacement: Callable[[], None] | None = None) -> Flask:
     with suppress(Conflict, OSError):  # somebody is at it, or nothing may be written here
         services.extensions.recover()
     services.functions.close_abandoned()
+    services.collections.repair_indexes()
     services.host.start()
     return app
 

@@ -113,6 +113,14 @@ class SchemaChange:
             data = self._expressions.with_fields(added)
             connection.execute(RECORDS.update().where(self._mine).values(data=data))
 
+    def forget(self, connection: Connection) -> None:
+        """Take out what an earlier field of the same name as a new, indexed one left behind."""
+        for spec in self._new:
+            if spec.wants_index and spec.name not in self._old:
+                left = ~self._expressions.is_null(spec)
+                data = self._expressions.with_fields([spec])
+                connection.execute(RECORDS.update().where(self._mine, left).values(data=data))
+
     def _invalid(self, connection: Connection) -> Iterator[RecordConflict]:
         changed = [spec for spec in self._new if self._can_break(spec)]
         if not changed:

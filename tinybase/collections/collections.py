@@ -6,6 +6,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -15,12 +16,13 @@ from uuid_utils.compat import uuid7
 
 from tinybase.actors import Actor
 from tinybase.collections.access import collection_not_found, effective_access
+from tinybase.collections.building import IndexBuilder
 from tinybase.collections.changes import Report, SchemaChange
 from tinybase.collections.collection import Collection
 from tinybase.collections.compiled import CompiledSchema, equal
 from tinybase.collections.expressions import RECORDS, expressions_of, in_collection
 from tinybase.collections.hooks import Hooks, tell_deleted
-from tinybase.collections.indexes import sync_indexes
+from tinybase.collections.indexes import Definitions, wanted_indexes
 from tinybase.collections.options import parse_options, stored_options
 from tinybase.collections.preconditions import Versions, version_mismatch
 from tinybase.collections.record import RecordRow, shown
@@ -54,6 +56,7 @@ class Collections:
         self._default_access = config.collections.default_access
         self._hooks = hooks
         self._expressions = expressions_of(database.engine)
+        self._indexes = IndexBuilder(database, config.database.busy_timeout_seconds)
         self._known = _Known()
         self._by_name = database.reader.statement(_BY_NAME)
 
@@ -137,14 +140,13 @@ class Collections:
             "updated_at": now,
         }
         collection = self._collection(values)
-        with self._database.write() as work:
+        if self.find(name) is not None:
+            raise _exists(name)
+        with self._moved_indexes(None, collection), self._database.write() as work:
             try:
                 work.connection.execute(COLLECTIONS.insert().values(values))
             except IntegrityError as error:
-                raise BadRequest(
-                    f"A collection '{name}' exists already; choose another name.",
-                    code="collection_exists",
-                ) from error
+                raise _exists(name) from error
             self._sync_indexes(work.connection, None, collection)
         return collection
 
@@ -169,6 +171,34 @@ class Collections:
         """
         self.get(name)
         changes = _check(name, label, schema, options)
+        if "schema" not in changes:
+            return self._update(name, changes, if_match)
+        with self._indexes.turn():
+            seen = self.get(name)
+            after = self._changed(seen, changes)
+            if self._indexes.is_concurrent:
+                self._check_ahead(seen, after, if_match, force=force)
+            with self._indexes.moved(self._definitions(seen), self._definitions(after)):
+                return self._update(name, changes, if_match, force=force)
+
+    def _check_ahead(
+        self, before: Collection, after: Collection, if_match: Versions | None, *, force: bool
+    ) -> None:
+        """Build no index for a change that will be refused, nor one that old values break."""
+        with self._database.write() as work:
+            self._for_update(work.connection, before.name, if_match)
+            change = SchemaChange(self._expressions, before.id, before.compiled, after.compiled)
+            change.report(work.connection).check(force=force)
+            change.forget(work.connection)
+
+    def _update(
+        self,
+        name: str,
+        changes: Mapping[str, Any],
+        if_match: Versions | None,
+        *,
+        force: bool = False,
+    ) -> Collection:
         with self._database.write() as work:
             before = self._for_update(work.connection, name, if_match)
             if equal({key: getattr(before, key) for key in changes}, changes):
@@ -211,7 +241,7 @@ class Collections:
 
         :raises NotFound: when there is none of this name.
         """
-        with self._database.write() as work:
+        with self._moved_indexes(self.get(name), None), self._database.write() as work:
             collection = self._for_update(work.connection, name)
             tell_deleted(self._hooks, work, collection, _records_of(work.connection, collection))
             self._sync_indexes(work.connection, collection, None)
@@ -228,18 +258,34 @@ class Collections:
             raise version_mismatch("collection", collection.version)
         return collection
 
+    def repair_indexes(self) -> None:
+        """Make and drop indexes where a change of a schema was cut off; do so at the start."""
+        if not self._indexes.is_concurrent:
+            return
+        with self._database.connect() as connection:
+            rows = connection.execute(select(COLLECTIONS)).mappings().all()
+        wanted = [self._definitions(self._remembered(row)) for row in rows]
+        self._indexes.repair({name: each[name] for each in wanted for name in each})
+
+    @contextmanager
+    def _moved_indexes(self, before: Collection | None, after: Collection | None) -> Iterator[None]:
+        """Make or drop the indexes of a collection that comes or goes in the block."""
+        old, new = self._definitions(before), self._definitions(after)
+        if not old and not new:
+            yield
+            return
+        with self._indexes.turn(), self._indexes.moved(old, new):
+            yield
+
     def _sync_indexes(
         self, connection: Connection, before: Collection | None, after: Collection | None
     ) -> None:
-        collection = after or before
-        if collection is not None:
-            sync_indexes(
-                connection,
-                self._expressions,
-                collection.id,
-                before.compiled.specs.values() if before else (),
-                after.compiled.specs.values() if after else (),
-            )
+        self._indexes.sync(connection, self._definitions(before), self._definitions(after))
+
+    def _definitions(self, collection: Collection | None) -> Definitions:
+        if collection is None:
+            return {}
+        return wanted_indexes(self._expressions, collection.id, collection.compiled.specs.values())
 
     def _read(
         self,
@@ -289,6 +335,12 @@ class Collections:
             rules=effective_access(settings.access, self._default_access),
             settings=settings,
         )
+
+
+def _exists(name: str) -> BadRequest:
+    return BadRequest(
+        f"A collection '{name}' exists already; choose another name.", code="collection_exists"
+    )
 
 
 def _records_of(connection: Connection, collection: Collection) -> Iterator[RecordRow]:

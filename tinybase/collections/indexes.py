@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -13,17 +14,23 @@ from tinybase.collections.expressions import Expressions
 from tinybase.collections.spec import FieldSpec
 from tinybase.errors import Conflict
 
+Definitions = Mapping[str, str]
+"""Names of indexes, each with the statement that makes it."""
 
-def sync_indexes(
-    connection: Connection,
-    expressions: Expressions,
-    collection_id: UUID,
-    before: Iterable[FieldSpec],
-    after: Iterable[FieldSpec],
-) -> None:
+
+def wanted_indexes(
+    expressions: Expressions, collection_id: UUID, specs: Iterable[FieldSpec]
+) -> dict[str, str]:
+    """Return the statements that make the indexes on the fields, by the names of these."""
+    return {
+        _name(collection_id, spec): _definition(expressions, collection_id, spec)
+        for spec in specs
+        if spec.wants_index
+    }
+
+
+def sync_indexes(connection: Connection, old: Definitions, new: Definitions) -> None:
     """Drop the indexes that a schema change makes superfluous, and create the new ones."""
-    old = _definitions(expressions, collection_id, before)
-    new = _definitions(expressions, collection_id, after)
     for name, definition in old.items():
         if new.get(name) != definition:
             connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
@@ -44,17 +51,13 @@ def unique_violation(
                 code="unique_violation",
                 field=spec.name,
             )
+    if re.search(r"\bux_records_[0-9a-f]{24}", text):
+        # The index of a schema that is about to be there.
+        return Conflict(
+            "Another record has this value of a field that is becoming unique.",
+            code="unique_violation",
+        )
     return None
-
-
-def _definitions(
-    expressions: Expressions, collection_id: UUID, specs: Iterable[FieldSpec]
-) -> dict[str, str]:
-    return {
-        _name(collection_id, spec): _definition(expressions, collection_id, spec)
-        for spec in specs
-        if spec.wants_index
-    }
 
 
 def _definition(expressions: Expressions, collection_id: UUID, spec: FieldSpec) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tinybase.errors import Unavailable
+from tinybase.errors import Fault, Invalid, TinyBaseError, Unavailable
 
 _IN_A_SECOND = {"Retry-After": "1"}
 
@@ -36,6 +36,13 @@ _GONE_STATES = frozenset(
         "57P05",  # idle_session_timeout
     }
 )
+_SQLITE = object()  # its driver knows no states
+_TOO_LONG_STATE = "54000"  # program_limit_exceeded: a row of an index has 2,704 bytes
+_TOO_LONG = Fault(
+    ("body", "data"),
+    "The text of a field that is indexed or unique is too long; PostgreSQL takes 2,000 bytes.",
+    "too_long",
+)
 
 
 @contextmanager
@@ -43,6 +50,7 @@ def explained() -> Iterator[None]:
     """Raise what a database foresees as what it means; anything else stays as it is.
 
     :raises Unavailable: when the database is gone or held by others, or has no room left.
+    :raises Invalid: when a text does not fit into an index.
     """
     try:
         yield
@@ -52,11 +60,14 @@ def explained() -> Iterator[None]:
         raise
 
 
-def _meaning(error: SQLAlchemyError) -> Unavailable | None:
+def _meaning(error: SQLAlchemyError) -> TinyBaseError | None:
     if isinstance(error, PoolTimeout):
         return _busy()
-    if isinstance(error, DBAPIError) and hasattr(error.orig, "sqlstate"):
-        return _of_postgresql(error, error.orig.sqlstate)
+    if not isinstance(error, DBAPIError):
+        return None
+    state = getattr(error.orig, "sqlstate", _SQLITE)
+    if state is not _SQLITE:
+        return _of_postgresql(error, state)
     return _of_sqlite(str(error.orig)) if isinstance(error, OperationalError) else None
 
 
@@ -66,11 +77,13 @@ def _of_sqlite(text: str) -> Unavailable | None:
     return _full() if "disk is full" in text else None
 
 
-def _of_postgresql(error: DBAPIError, state: str | None) -> Unavailable | None:
+def _of_postgresql(error: DBAPIError, state: object) -> TinyBaseError | None:
     if state in _BUSY_STATES:
         return _busy()
     if state in _FULL_STATES:
         return _full()
+    if state == _TOO_LONG_STATE:
+        return Invalid([_TOO_LONG], code="record_invalid")
     # Without a connection there is nobody to name a state.
     is_gone = error.connection_invalidated or (
         state is None and isinstance(error, OperationalError)

@@ -123,6 +123,13 @@ class Database:
         if work.callbacks:
             self._runner(work.callbacks)
 
+    def soon(self, callback: Callback) -> None:
+        """Have something done that the caller need not wait for, or not for long.
+
+        It must not raise: there is nobody to tell.
+        """
+        self._runner([callback])
+
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """Open a connection to read from; whatever it has begun ends with the block.
