@@ -1,0 +1,121 @@
+"""Reading past SQLAlchemy: the same rows, whatever becomes of a connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from uuid import UUID
+
+import pytest
+from sqlalchemy import bindparam, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from tinybase import config
+from tinybase.db import Database, db, migrate, utcnow
+from tinybase.db.engine import prepare
+from tinybase.db.models import Counter, User
+from tinybase.db.reading import Memory
+
+counters = Counter.__table__
+users = User.__table__
+
+BY_NAME = select(counters.c.name, counters.c.value).where(
+    counters.c.name == bindparam("name"), counters.c.value > 0
+)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    if request.param == "sqlite":
+        settings = config.load(tmp_path, {})
+    else:
+        settings = request.getfixturevalue("postgres_config")
+    with migrate.opened(settings) as engine:
+        prepare(engine, settings)
+        db.metadata.create_all(engine)
+        yield Database(engine)
+
+
+def add(database, name, value=1):
+    with database.write() as work:
+        work.connection.execute(insert(counters).values(name=name, value=value))
+
+
+def terminate_all(database):
+    """Do to the connections of a database what its restart would."""
+    if database.engine.dialect.name == "sqlite":
+        for connection in database.reader._free:
+            connection.close()
+        return
+    with database.connect() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+            "AND backend_type = 'client backend'"
+        )
+
+
+def test_every_read_sees_what_is_committed(database):
+    statement = database.reader.statement(BY_NAME)
+    assert database.reader.one(statement, {"name": "one"}) is None
+
+    add(database, "one")
+    add(database, "none", value=0)
+
+    assert database.reader.one(statement, {"name": "one"}) == ("one", 1)
+    assert database.reader.one(statement, {"name": "none"}) is None
+
+
+def test_one_connection_serves_one_read_after_another_and_ends_with_the_engine(database):
+    statement = database.reader.statement(BY_NAME)
+    for _ in range(3):
+        database.reader.rows(statement, {"name": "one"})
+    (kept,) = database.reader._free
+
+    database.engine.dispose()
+
+    with pytest.raises((sqlite3.Error, database.engine.dialect.dbapi.Error)):
+        kept.execute("SELECT 1")
+    assert database.reader.rows(statement, {"name": "one"}) == []
+
+
+def test_a_connection_that_is_gone_costs_nobody_an_answer(database):
+    statement = database.reader.statement(BY_NAME)
+    add(database, "one")
+    database.reader.rows(statement, {"name": "one"})
+    terminate_all(database)
+
+    for _ in range(2):
+        assert database.reader.one(statement, {"name": "one"}) == ("one", 1)
+
+
+def test_a_fault_is_told_in_sqlalchemys_words(database):
+    statement = database.reader.statement(BY_NAME)
+    with database.write() as work:
+        work.connection.exec_driver_sql("DROP TABLE counters")
+
+    with pytest.raises(SQLAlchemyError):
+        database.reader.rows(statement, {"name": "one"})
+
+
+def test_a_row_can_have_the_types_of_its_columns(database):
+    now = utcnow()
+    with database.write() as work:
+        work.connection.execute(
+            insert(users).values(
+                email="ada@example.com", email_key="ada", password_hash="", created_at=now
+            )
+        )
+    statement = database.reader.statement(select(users.c.id, users.c.is_admin, users.c.created_at))
+
+    row = statement.typed(database.reader.one(statement, {}))
+
+    assert isinstance(row.id, UUID)
+    assert row.is_admin is False
+    assert row.created_at == now
+
+
+def test_a_memory_makes_a_thing_anew_when_its_row_has_changed():
+    made = []
+    memory = Memory(lambda row: made.append(row) or sum(row))
+
+    assert [memory.of("a", (1, 2)), memory.of("a", (1, 2)), memory.of("a", (2, 2))] == [3, 3, 4]
+    assert made == [(1, 2), (2, 2)]
