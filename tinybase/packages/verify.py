@@ -16,6 +16,7 @@ from tinybase.errors import Conflict, one_line
 from tinybase.host.desired import Wish
 from tinybase.host.recorder import FlightRecorder
 from tinybase.host.snapshot import PROJECT, ExtensionState
+from tinybase.packages.fetch import TOKEN_VARIABLE
 from tinybase.packages.import_names import distribution_of
 from tinybase.packages.observation import Observation
 from tinybase.packages.process import Finished, Overdue, run_untrusted
@@ -36,8 +37,9 @@ class Verifier:
 
     def __init__(self, config: Config, environ: Mapping[str, str] = os.environ) -> None:
         self._config = config
-        # All of it: extensions are configured through the environment of the operator.
-        self._environ = environ
+        # Extensions are configured through the environment of the operator, so they get all
+        # of it but for what is meant for git alone.
+        self._environ = {key: environ[key] for key in environ if key != TOKEN_VARIABLE}
 
     def probe(
         self,
