@@ -1,16 +1,21 @@
-"""``tinybase db``: the version of the database."""
+"""``tinybase db``: the version of the database, and backups of it."""
 
 from __future__ import annotations
 
 import click
 
 from tinybase.cli import context
+from tinybase.cli.backups import backup, restore
 from tinybase.cli.output import details, emit_json, json_option, note
 
 
 @click.group("db")
 def command() -> None:
-    """Upgrade the database and ask for its version."""
+    """Upgrade the database, ask for its version, back it up and restore it."""
+
+
+command.add_command(backup)
+command.add_command(restore)
 
 
 @command.command("upgrade")
