@@ -1,4 +1,4 @@
-"""Lists against a plain Python model: filters, sorting, paging, totals."""
+"""Lists: what can be asked for, and what is refused. Answers: test_record_queries."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tinybase.actors import SYSTEM
 from tinybase.collections.terms import SortKey, Term, parse_sort, parse_terms
@@ -71,91 +69,6 @@ def stored(shared_room):
     return page.records
 
 
-def holds(record: Any, term: Term) -> bool:
-    """Say what the contract says about one record and one term."""
-    value = (
-        getattr(record, term.field, None) if term.field == "version" else record.data[term.field]
-    )
-    operator, given = term.operator, term.values
-    if operator == "null":
-        return (value is None) == given[0]
-    if operator in ("ne", "nin"):
-        return value is None or value not in given
-    if value is None:
-        return False
-    if operator == "contains":
-        return given[0] in value
-    if operator == "startswith":
-        return value.startswith(given[0])
-    tests = {
-        "eq": value == given[0],
-        "in": value in given,
-        "gt": operator == "gt" and value > given[0],
-        "gte": operator == "gte" and value >= given[0],
-        "lt": operator == "lt" and value < given[0],
-        "lte": operator == "lte" and value <= given[0],
-    }
-    return tests[operator]
-
-
-def text_of(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-@st.composite
-def terms(draw: st.DrawFn) -> Term:
-    operator = draw(
-        st.sampled_from(["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "startswith", "null"])
-        | st.just("contains")
-    )
-    if operator == "null":
-        return Term(draw(st.sampled_from(list(POOLS))), operator, (draw(st.booleans()),))
-    if operator in ("startswith", "contains"):
-        field = draw(st.sampled_from(TEXTUAL))
-        return Term(field, operator, (draw(st.sampled_from(POOLS[field]) | NICE_TEXT),))
-    field = draw(st.sampled_from(SCALARS if operator in ("eq", "ne", "in", "nin") else COMPARED))
-    value = st.sampled_from(POOLS[field])
-    if field == "string":
-        value |= NICE_TEXT
-    if field == "integer":
-        value |= st.integers(-(2**63), 2**63 - 1)
-    if field == "number":
-        value |= st.floats(allow_nan=False, allow_infinity=False)
-    count = draw(st.integers(1, 4)) if operator in ("in", "nin") else 1
-    return Term(field, operator, tuple(draw(value) for _ in range(count)))
-
-
-NICE_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4)
-ONCE = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-@ONCE
-@given(st.lists(terms(), min_size=1, max_size=4))
-def test_filters_find_what_the_model_finds(shared_room, stored, chosen):
-    expected = [record.id for record in stored if all(holds(record, term) for term in chosen)]
-    page = shared_room.records.list(SYSTEM, "things", filters=chosen, sort="created_at")
-    assert [record.id for record in page.records] == expected
-    assert page.total == len(expected)
-
-    if len({(term.field, term.operator) for term in chosen}) == len(chosen):
-        pairs = [pair for term in chosen for pair in as_pairs(term)]
-        filters = parse_terms(pairs)
-        page = shared_room.records.list(SYSTEM, "things", filters=filters, sort="created_at")
-        assert [record.id for record in page.records] == expected
-
-
-def as_pairs(term: Term) -> list[tuple[str, str]]:
-    """Return the term as it comes out of a query string."""
-    texts = map(text_of, term.values)
-    if term.operator in ("in", "nin"):
-        texts = (text.replace("\\", "\\\\").replace(",", "\\,") for text in texts)
-    return [(f"filter[{term.field}][{term.operator}]", text) for text in texts]
-
-
 @pytest.mark.parametrize(
     ("field", "text", "found"),
     [
@@ -182,54 +95,6 @@ def test_contains_looks_for_a_list_item(shared_room, stored, field, text, found)
 
 def tagged(item: Any) -> Any:
     return f"int {item}" if type(item) is int else str(item)
-
-
-def key_of(record: Any, field: str) -> tuple[bool, Any]:
-    system = field in ("id", "owner_id", "created_at", "updated_at", "version")
-    value = getattr(record, field) if system else record.data[field]
-    return (False, 0) if value is None else (True, value)
-
-
-@ONCE
-@given(
-    st.lists(
-        st.builds(
-            SortKey,
-            st.sampled_from([*SCALARS, "created_at", "version", "id", "owner_id"]),
-            st.booleans(),
-        ),
-        min_size=1,
-        max_size=5,
-        unique_by=lambda key: key.field,
-    ),
-    st.integers(1, 100),
-    st.integers(0, 70),
-)
-def test_sorting_is_total_and_has_nulls_first(shared_room, stored, keys, limit, offset):
-    expected = list(stored)
-    last = keys[-1].descending
-    for field in ("id", "created_at"):
-        expected.sort(key=lambda record: getattr(record, field), reverse=last)
-    for key in reversed(keys):
-        expected.sort(key=lambda record: key_of(record, key.field), reverse=key.descending)
-
-    page = shared_room.records.list(SYSTEM, "things", sort=keys, limit=limit, offset=offset)
-    ids = [record.id for record in expected]
-    # Python's stable sort keeps the earlier order of equal ones also when reversed.
-    assert [record.id for record in page.records] == ids[offset : offset + limit]
-    assert page.total == 60
-
-
-@pytest.mark.parametrize("field", [*SCALARS, "created_at", "id"])
-@pytest.mark.parametrize("descending", [False, True])
-def test_pages_hold_every_record_once(shared_room, stored, field, descending):
-    seen = []
-    for offset in range(0, 60, 7):
-        page = shared_room.records.list(
-            SYSTEM, "things", sort=[SortKey(field, descending)], limit=7, offset=offset
-        )
-        seen += [record.id for record in page.records]
-    assert sorted(seen) == sorted(record.id for record in stored)
 
 
 def test_the_newest_record_is_first(room):
