@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, insert, text, update
@@ -17,7 +18,7 @@ from uuid_utils.compat import uuid7
 from tinybase import config
 from tinybase.cli.doctor import environment
 from tinybase.db import Database, migrate, utcnow
-from tinybase.db.models import Extension, FunctionCall, WorkerMetrics
+from tinybase.db.models import Extension, FunctionCall, UnindexedScan, WorkerMetrics
 from tinybase.packages.generations import Generations
 
 from .conftest import Run
@@ -215,6 +216,19 @@ def test_what_is_wrong_in_the_database_is_found(run: Run, instance: Path) -> Non
     assert "create records of wall" in found["public_writing"]["what"]
     assert "no_admin" in found
     assert errors(found) == {"rows_orphaned"}
+
+
+def test_fields_that_lists_needed_an_index_on_are_found(run: Run, instance: Path) -> None:
+    schema = '{"fields": [{"name": "n", "type": "int"}, {"name": "m", "indexed": true}]}'
+    made = run("collections", "create", "posts", "--schema", schema, "--json").json
+    values = {"collection_id": UUID(made["id"]), "seen_at": utcnow()}
+    scans = [{**values, "field": name} for name in ("n", "m", "gone")]
+    write(instance, insert(UnindexedScan.__table__).values(scans))
+
+    found = [item for item in run("doctor", "--json").json if item["code"] == "index_missing"]
+
+    assert [item["where"] for item in found] == ["collection posts, field n"]
+    assert '"indexed": true' in found[0]["remedy"]
 
 
 def write_orphan(instance: Path) -> None:

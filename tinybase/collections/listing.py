@@ -16,6 +16,7 @@ from tinybase.collections.expressions import expressions_of
 from tinybase.collections.query import Query, QueryBuilder
 from tinybase.collections.query_cursor import CursorCodec, scope_of
 from tinybase.collections.query_keyset import Place
+from tinybase.collections.query_scans import Scans, fields_without_index
 from tinybase.collections.record import RecordPage, shown
 from tinybase.collections.spec import FieldSpec
 from tinybase.collections.terms import SortKey, Term
@@ -51,6 +52,7 @@ class RecordLists:
     """The lists of one database."""
 
     def __init__(self, database: Database) -> None:
+        self._scans = Scans(database)
         self._database = database
         self._queries = QueryBuilder(expressions_of(database.engine))
 
@@ -65,6 +67,7 @@ class RecordLists:
         with self._database.connect() as connection:
             rows = self._rows(connection, wanted, query)
             total = connection.scalar(query.count) if wanted.count else None
+        self._look_for_scans(wanted)
         # One more than was asked for tells whether there is a next page.
         page, is_last = rows[: wanted.limit], len(rows) <= wanted.limit
         return RecordPage(
@@ -74,6 +77,12 @@ class RecordLists:
             wanted.offset if wanted.cursor is None else None,
             None if is_last else _codec(wanted, query).write(query.place_of(page[-1]), page[-1].id),
         )
+
+    def _look_for_scans(self, wanted: ListRequest) -> None:
+        if wanted.only_of is None:
+            missing = fields_without_index(wanted.collection, wanted.filters, wanted.sort)
+            if missing:
+                self._scans.notice(wanted.collection, missing)
 
     def _rows(self, connection: Connection, wanted: ListRequest, query: Query) -> list[Row[Any]]:
         most = wanted.limit + 1

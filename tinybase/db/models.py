@@ -95,6 +95,18 @@ class Record(db.Model):  # type: ignore[name-defined,misc]
     updated_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
 
 
+class UnindexedScan(db.Model):  # type: ignore[name-defined,misc]
+    """A field for want of whose index a list has read a whole large collection."""
+
+    __tablename__ = "unindexed_scans"
+
+    collection_id: Mapped[UUID] = mapped_column(
+        Guid, ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True
+    )
+    field: Mapped[str] = mapped_column(String(63), primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
+
+
 class FunctionCall(db.Model):  # type: ignore[name-defined,misc]
     """One call of a server function: who, when, how long and how it ended.
 

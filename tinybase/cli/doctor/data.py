@@ -13,6 +13,7 @@ from tinybase.cli.database import opened
 from tinybase.cli.doctor.finding import Finding, error, info, warning
 from tinybase.collections.access import Operation, Rule
 from tinybase.collections.collection import Collection
+from tinybase.collections.query_scans import scanned_fields
 from tinybase.config import Config
 from tinybase.db import Database, migrate
 from tinybase.errors import Unavailable
@@ -45,6 +46,7 @@ def check(services: Services) -> Iterator[Finding]:
     collections, _ = services.collections.list(SYSTEM)
     for collection in collections:
         yield from _open_doors(collection, services.config.collections.default_access)
+        yield from _missing_indexes(collection, services.database)
     if not services.users.list(is_admin=True, limit=1)[1]:
         yield warning("no_admin", "Nobody is admin.", "users", "Run tinybase admin add EMAIL.")
 
@@ -92,6 +94,17 @@ def _open_doors(collection: Collection, default: str) -> Iterator[Finding]:
             "public_reading",
             f"Everybody may {_told(reading)} records of {collection.name}, signed in or not.",
             where,
+        )
+
+
+def _missing_indexes(collection: Collection, database: Database) -> Iterator[Finding]:
+    """Report the fields that lists of a large collection needed an index on."""
+    for name in scanned_fields(database, collection):
+        yield warning(
+            "index_missing",
+            f"Lists of {collection.name} that need the field {name} read the whole collection.",
+            f"collection {collection.name}, field {name}",
+            'Give the field "indexed": true, or leave it if such lists are rare.',
         )
 
 
