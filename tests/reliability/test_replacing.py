@@ -1,8 +1,12 @@
-"""Extensions are updated, and workers replaced, while clients are served: none notices."""
+"""Extensions are updated, and workers replaced, while clients are served: none notices.
+
+``TINYBASE_TEST_REPLACEMENTS`` says how often all workers are replaced.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import textwrap
 from collections import Counter
@@ -19,6 +23,8 @@ from tinybase.packages.wheels import write_wheel
 
 from .conftest import Site
 from .load import Ask, FreshConnection, Load, expects
+
+REPLACEMENTS = int(os.environ.get("TINYBASE_TEST_REPLACEMENTS", "2"))
 
 SHOP = """
     import os
@@ -142,10 +148,10 @@ def all_have(server: Server, version: str) -> Callable[[], bool]:
 def clients(port: int, asks: list[Ask], stack: ExitStack) -> list[Load]:
     """Start clients of all kinds: busy ones, ones that think, and ones that never stay."""
     loads = [
-        Load(port, asks, clients=3, pause=0.01),
+        Load(port, asks, clients=3, pause=0.02),
         Load(port, asks, clients=3, pause=0.2, seed=2),
         Load(port, asks, clients=2, pause=2, seed=3),
-        Load(port, asks, clients=2, pause=0.01, connect=FreshConnection, seed=4),
+        Load(port, asks, clients=2, pause=0.04, connect=FreshConnection, seed=4),
     ]
     for load in loads:
         stack.enter_context(load)
@@ -215,7 +221,7 @@ def test_no_request_fails_while_workers_are_replaced_on_sighup(site: Site) -> No
         server.wait_for(lambda: len(server.workers) == 2)
         loads = clients(server.port, [*[HEALTH] * 20, slow], stack)
         loads[0].wait_for(50)
-        for _ in range(2):
+        for _ in range(REPLACEMENTS):
             before = set(server.workers)
             server.process.send_signal(signal.SIGHUP)
             server.wait_for(replaced(server, before), 60)

@@ -193,7 +193,7 @@ class Supervisor(MPServer):
                 self._config.server.hang_seconds,
                 self._what_it_ran(pid),
             )
-            os.kill(pid, signal.SIGKILL)
+            workers[pid].inner.kill()
         return bool(hanging)
 
     def _replace_the_dead(self) -> None:

@@ -36,7 +36,7 @@ class Watchdog:
         self._seen: dict[int, _Seen] = {}
 
     def hanging(self, beats: dict[int, int]) -> list[int]:
-        """Return the processes that have stood still for too long; call it again and again.
+        """Return the processes that have just stood still for too long; call it again and again.
 
         :param beats: of all workers, by process.
         """
@@ -45,7 +45,10 @@ class Watchdog:
         self._seen = {pid: self._look(pid, count, step) for pid, count in beats.items()}
         if not self._seconds:
             return []
-        return [pid for pid, seen in self._seen.items() if seen.still >= self._seconds]
+        found = [pid for pid, seen in self._seen.items() if seen.still >= self._seconds]
+        for pid in found:
+            self._seen[pid].still = 0  # it takes a moment to end a process
+        return found
 
     def _look(self, pid: int, beats: int, step: float) -> _Seen:
         seen = self._seen.get(pid)
