@@ -67,15 +67,13 @@ class GitSource:
 
 
 @dataclass(frozen=True, slots=True)
-class FolderSource:
-    """A local folder; an editable one is imported from where it is."""
+class _LocalSource:
+    """Something on this machine."""
 
-    kind: ClassVar[str] = "folder"
     ref: ClassVar[None] = None
     subdirectory: ClassVar[None] = None
 
     path: Path
-    editable: bool = False
 
     @property
     def address(self) -> str:
@@ -87,22 +85,19 @@ class FolderSource:
 
 
 @dataclass(frozen=True, slots=True)
-class WheelSource:
+class FolderSource(_LocalSource):
+    """A local folder; an editable one is imported from where it is."""
+
+    kind: ClassVar[str] = "folder"
+
+    editable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WheelSource(_LocalSource):
     """A wheel that is already built."""
 
     kind: ClassVar[str] = "wheel"
-    ref: ClassVar[None] = None
-    subdirectory: ClassVar[None] = None
-
-    path: Path
-
-    @property
-    def address(self) -> str:
-        """Return its absolute path."""
-        return str(self.path)
-
-    def __str__(self) -> str:
-        return self.address
 
 
 @dataclass(frozen=True, slots=True)
