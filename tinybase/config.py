@@ -80,7 +80,8 @@ class DatabaseConfig:
 
     url: str = _key(
         "sqlite:///tinybase.db",
-        "The database. A relative SQLite path is relative to the instance folder.",
+        "The database: sqlite:///tinybase.db, relative to the instance folder, or "
+        "postgresql+psycopg://user:password@host/database.",
         secret=True,
     )
     durability: str = _key(

@@ -59,10 +59,13 @@ def _sqlite_options(_: URL, __: Config) -> dict[str, Any]:
 def _postgresql_options(url: URL, config: Config) -> dict[str, Any]:
     """Return what keeps a server that is gone, or a lock, from holding a request for ever.
 
-    What the address says itself stays as it is. For poolers that do not let everything
-    through there are an empty ``options=`` and ``prepare_threshold=none``.
+    What the address says itself stays as it is. For poolers that let no prepared statements
+    through there is ``prepare_threshold=none``.
     """
     waits = config.database.busy_timeout_seconds
+    session = [f"-c lock_timeout={waits}s"]
+    if config.database.durability == "normal":
+        session.append("-c synchronous_commit=off")
     connect = {
         "application_name": "tinybase",
         "connect_timeout": waits,
@@ -70,7 +73,7 @@ def _postgresql_options(url: URL, config: Config) -> dict[str, Any]:
         "keepalives_interval": 10,
         "keepalives_count": 3,
         "tcp_user_timeout": waits * 1000,
-        "options": f"-c lock_timeout={waits}s",
+        "options": " ".join(session),
     }
     given = {key: value for key, value in connect.items() if key not in url.query}
     if "prepare_threshold" in url.query:
