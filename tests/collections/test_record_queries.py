@@ -1,6 +1,6 @@
 """Every filter, order and page against a plain model, over random records.
 
-``TINYBASE_QUERY_CASES`` makes the comparison larger than the ten thousand questions that
+``TINYBASE_TEST_QUERIES`` makes the comparison larger than the ten thousand questions that
 are asked of each database by default.
 """
 
@@ -17,7 +17,7 @@ from tinybase.actors import SYSTEM as OPERATOR
 from tinybase.actors import Actor
 from tinybase.collections.terms import parse_sort, parse_terms
 
-CASES = int(os.environ.get("TINYBASE_QUERY_CASES", "10000"))
+CASES = int(os.environ.get("TINYBASE_TEST_QUERIES", "10000"))
 PARTS = 8
 LIMIT = 15
 ALIKE = 20
