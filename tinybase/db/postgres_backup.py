@@ -60,7 +60,8 @@ class PostgresBackups:
 
     def revision(self, private: Path) -> str:
         """Return the version of the database in a copy."""
-        lines = [line for table, line in _lines_of(private) if table == "alembic_version"]
+        rows = _lines_of(private)
+        lines = [line for table, line in rows if line and table == "alembic_version"]
         if not lines:
             raise Conflict("The file is a dump of PostgreSQL, but not of a TinyBase.")
         return lines[0].decode().strip()
