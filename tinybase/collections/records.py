@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, select
 
 from tinybase.actors import Actor
 from tinybase.collections.access import Operation, check_owner, record_not_found, refusal
+from tinybase.collections.answered import AnsweredRecord, AnsweredRecords
 from tinybase.collections.batch import BatchOperation, BatchResult, carry_out, told_of
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
@@ -48,6 +49,7 @@ class Records:
         self._database = database
         self._hooks = hooks
         self._collections = collections
+        self._answered = AnsweredRecords(database)
         self._lists = RecordLists(database)
 
     def admit(self, actor: Actor, name: str, *operations: Operation) -> Collection:
@@ -117,6 +119,19 @@ class Records:
             row = _found(connection, collection, record_id)
         check_owner(collection.rules, actor, Operation.READ, row.owner_id, record_id)
         return shown(collection, row, specs)
+
+    def answer(
+        self,
+        actor: Actor,
+        collection: str | Collection,
+        record_id: UUID,
+        *,
+        fields: Sequence[str] | None = None,
+    ) -> AnsweredRecord:
+        """Return what :meth:`get` does, in the form in which it is sent to a client."""
+        collection = self._admitted(actor, collection, Operation.READ)
+        specs = chosen_fields(collection, fields)
+        return self._answered.find(actor, collection, record_id, specs)
 
     def create(
         self,
