@@ -14,7 +14,7 @@ from serving import Server
 from .conftest import ADMIN, PASSWORD, Site
 
 CLIENTS = 16
-INCREMENTS = int(os.environ.get("TINYBASE_TEST_INCREMENTS", "400"))
+INCREMENTS = int(os.environ.get("TINYBASE_TEST_INCREMENTS", "120"))
 
 
 class Client:

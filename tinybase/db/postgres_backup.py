@@ -139,7 +139,9 @@ def _lines_of(dump: Path) -> Iterator[tuple[str, bytes]]:
                 yield table, line
         complaint = process.stderr.read()
     if process.returncode:
-        raise Conflict(f"{dump.name} is no good dump: {_last(complaint)}. Name another backup.")
+        raise Conflict(
+            f"The file is no good dump of PostgreSQL: {_last(complaint)}. Name another one."
+        )
 
 
 def _found(command: tuple[str, ...]) -> list[str]:
