@@ -37,9 +37,7 @@ class Verifier:
 
     def __init__(self, config: Config, environ: Mapping[str, str] = os.environ) -> None:
         self._config = config
-        # Extensions are configured through the environment of the operator, so they get all
-        # of it but for what is meant for git alone.
-        self._environ = {key: environ[key] for key in environ if key != TOKEN_VARIABLE}
+        self._environ = environ
 
     def probe(
         self,
@@ -113,7 +111,7 @@ class Verifier:
             try:
                 finished: Finished | None = run_untrusted(
                     [sys.executable, "-P", "-m", "tinybase.packages.probe", json.dumps(order)],
-                    environ=self._environ,
+                    environ=_for_extensions(self._environ),
                     cwd=self._config.instance,
                     timeout=_START_SECONDS + seconds * max(expected, 1),
                 )
@@ -124,6 +122,11 @@ class Verifier:
             left = FlightRecorder(Path(name)).collect_dead()
             culprits = {suspect.extension for suspects in left for suspect in suspects}
             return _Death(tuple(culprits - {PROJECT}), _cause_of_death(finished, seconds))
+
+
+def _for_extensions(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what extensions get: they are configured there, so all but what is git's alone."""
+    return {key: environ[key] for key in environ if key != TOKEN_VARIABLE}
 
 
 def remedy(reason: str, package: str, layout: str) -> str:
