@@ -1,4 +1,7 @@
-"""What may be written after ``tinybase extensions install``."""
+"""What may be written after ``tinybase extensions install``.
+
+What may not is in the corpus of hostile packages.
+"""
 
 from __future__ import annotations
 
@@ -63,108 +66,6 @@ def test_an_ssh_address_stays_one(text: str) -> None:
 
     assert isinstance(source, GitSource)
     assert source.url == "ssh://git@github.com/U/R"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        " ",
-        "-",
-        "--upload-pack=touch /tmp/pwned",
-        "-e",
-        "http://github.com/U/R",
-        "git://github.com/U/R",
-        "file:///etc",
-        "file:x",
-        "ext::sh -c touch% /tmp/pwned",
-        "ext::x",
-        "https://github.com",
-        "https://github.com/",
-        "https://github.com/U",
-        "https://github.com//R",
-        "https://github.com/U/..",
-        "https://github.com/../R",
-        "https://github.com/U/R//",
-        "https://github.com:443/U/R",
-        "https://token@github.com/U/R",
-        "https://user:password@github.com/U/R",
-        "https://git@github.com/U/R",
-        "https://github.com.evil.com/U/R",
-        "https://github.com./U/R",
-        "https://evil.com/github.com/U/R",
-        "https://evil.com#https://github.com/U/R",
-        "https://www.github.com/U/R",
-        "https://xn--gthub-n4a.com/U/R",
-        "https://gıthub.com/U/R",
-        "https://github.com/U/R?tab=readme",
-        "https://github.com/U/R#egg=x",
-        "https://github.com/U/R#subdirectory=../x",
-        "https://github.com/U/R#subdirectory=/etc",
-        "https://github.com/U/R#subdirectory=",
-        "https://github.com/U/R#subdirectory=-x",
-        "https://github.com/U/R/blob/main/x.py",
-        "https://github.com/U/R/pull/1",
-        "https://github.com/U/R/tree",
-        "https://github.com/U/R/tree/main/../..",
-        "https://github.com/U/R/tree/main@v1",
-        "https://github.com/U/R%0a",
-        "https://github.com/U/R%2e%2e",
-        "https://github.com/U\\R",
-        "https://github.com/U/R\n",
-        "https://github.com/U/R\nX: y",
-        "https://github.com/U/R\0",
-        "https://github.com/U/R\u2028",
-        "https://github.com/U/R\u202e",
-        " https://github.com/U/R",
-        "https://github.com/U/R ",
-        "https://github.com/U /R",
-        "U/R@",
-        "U/R@-x",
-        "U/R@--upload-pack=x",
-        "U/R@a..b",
-        "U/R@a b",
-        "U/R@/a",
-        "U/R@a/",
-        "U/R@a//b",
-        "U/R@a.lock",
-        "U/R@a~1",
-        "U/R@a^",
-        "U/R@a:b",
-        "U/R@@{0}",
-        "-U/R",
-        "U/-R",
-        "U/R/x",
-        "github.com/U/R",
-        "git@github.com",
-        "git@github.com:U",
-        "git@github.com:22/U/R/x",
-        "git@github.com:U/R:22",
-        "git@evil.com:U/R",
-        "git@github.com:-oProxyCommand=x/R",
-        "ssh://-oProxyCommand=x/U/R",
-        "ssh://github.com/U/R",
-        "ssh://root@github.com/U/R",
-        "ssh://git@github.com:22/U/R",
-        "name @ https://evil.com/x.whl",
-        "name@1.0",
-        "name;python_version>'3'",
-        "name==",
-        "name=1.0",
-        "name>=1 --index-url=https://evil.com",
-        "-r requirements.txt",
-        "x.whl",
-        "./does-not-exist",
-        "x" * 3000,
-    ],
-)
-def test_what_is_no_address_is_refused_with_one_line(text: str) -> None:
-    with pytest.raises(BadRequest) as refused:
-        parse(text)
-
-    assert refused.value.code == "invalid_source"
-    assert refused.value.detail.count("\n") == 0
-    assert refused.value.detail.startswith("That is no address of an extension: ")
 
 
 def test_a_ref_may_be_given_beside_the_address() -> None:

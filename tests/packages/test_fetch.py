@@ -15,7 +15,7 @@ from urllib.response import addinfourl
 import pytest
 from github import Hub
 
-from tinybase.errors import BadRequest, Invalid, TinyBaseError, Unavailable
+from tinybase.errors import BadRequest, TinyBaseError, Unavailable
 from tinybase.packages import archive
 from tinybase.packages.addresses import GitSource, parse
 from tinybase.packages.fetch import Checkout, fetch, newest_release
@@ -109,17 +109,6 @@ def test_submodules_stay_out(hub: Hub, tmp_path: Path) -> None:
     hub.repository("x", {}, tag=None)
 
     assert list((got("user/x", tmp_path / "out").root / "sub").iterdir()) == []
-
-
-def test_a_link_that_leads_out_of_the_repository_is_refused(hub: Hub, tmp_path: Path) -> None:
-    root = hub.folder / "user" / "x"
-    root.mkdir(parents=True)
-    (root / "secret").symlink_to("/etc/passwd")
-    hub.git("x", "init", "--quiet")
-    hub.repository("x", {"a": "1"})
-
-    with pytest.raises(Invalid, match="secret: is a link that leads out"):
-        got("user/x", tmp_path / "out")
 
 
 def test_hooks_of_the_operators_templates_do_not_run(
