@@ -302,3 +302,10 @@ def test_a_batch_is_one_transaction(site):
     answer = site.batch(*[{"op": "create", "data": {"title": "A"}}] * 3)
     event.remove(engine, "commit", note)
     assert (answer.status_code, len(commits)) == (200, 1)
+
+
+def test_a_collection_is_deleted_in_the_version_that_was_seen_only(site):
+    path = "/api/collections/posts"
+    for tag, expected in (('"2"', 412), ('W/"1"', 412), ("1", 400), ('"1"', 204)):
+        answer = site.started.delete(path, {**site.started.headers, "If-Match": tag})
+        assert answer.status_code == expected

@@ -147,10 +147,13 @@ def update_collection(call: Call) -> object:
     id="collections_delete_collection",
     who=Who.ADMIN,
     answers={204: None},
+    errors=("version_mismatch",),
+    headers=("If-Match",),
 )
 def delete_collection(call: Call) -> object:
     """Delete a collection and all its records."""
-    call.services.collections.delete(call.path["collection_name"])
+    if_match = parse_versions(call.request.headers.get("If-Match"), "If-Match")
+    call.services.collections.delete(call.path["collection_name"], if_match=if_match)
     return Answer()
 
 

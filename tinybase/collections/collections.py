@@ -236,13 +236,14 @@ class Collections:
             change = SchemaChange(self._expressions, before.id, before.compiled, after.compiled)
             return change.report(connection)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, *, if_match: Versions | None = None) -> None:
         """Delete a collection with its records; the hooks are told of every one of them.
 
         :raises NotFound: when there is none of this name.
+        :raises PreconditionFailed: when the version is not one of ``if_match``.
         """
         with self._moved_indexes(self.get(name), None), self._database.write() as work:
-            collection = self._for_update(work.connection, name)
+            collection = self._for_update(work.connection, name, if_match)
             tell_deleted(self._hooks, work, collection, _records_of(work.connection, collection))
             self._sync_indexes(work.connection, collection, None)
             work.connection.execute(RECORDS.delete().where(in_collection(collection.id)))
