@@ -1,7 +1,8 @@
 """Commands that are killed, interrupted or failed by the disk leave the set before or after.
 
 How that is done, and at which moments, is told in :mod:`reliability.kills`. The variable
-``TINYBASE_TEST_KILLS`` says about how many moments there are: 150, and 2000 at full size.
+``TINYBASE_TEST_KILLS`` says at about how many moments commands are killed once, 150; with 2000
+it is at every call of each of them, and more than 2000 kills in all.
 """
 
 from __future__ import annotations
@@ -17,14 +18,22 @@ import pytest
 from serving import clean_environment, tinybase
 
 from . import planted
-from .kills import ONE, TWO, Ground, Operation, Outcome
+from .kills import TWO, Ground, Operation, Outcome
 from .seccomp import Unsupported
 from .warm import Plant
 
 KILLS = int(os.environ.get("TINYBASE_TEST_KILLS", "150"))
 FAILS, LAST = "install what does not load", "uninstall the last"
-OPERATIONS = ("install", "update", "uninstall", "rollback", "sync", FAILS, LAST)
-EACH = KILLS // len(OPERATIONS) + 1
+OPERATIONS = {
+    "install": 22,
+    "update": 14,
+    "uninstall": 28,
+    "rollback": 36,
+    "sync": 14,
+    FAILS: 8,
+    LAST: 36,
+}
+"""How many moments of each are chosen of 150: more of those that take little time."""
 
 
 class Range:
@@ -59,6 +68,11 @@ def shooting(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> 
         yield found
 
 
+def sized(count: int) -> int:
+    """Return how many of something there are in a run of this size."""
+    return count * KILLS // 150
+
+
 def bad(outcomes: Iterable[Outcome]) -> list[str]:
     return [str(outcome) for outcome in outcomes if outcome.problems]
 
@@ -68,11 +82,12 @@ def test_a_command_that_is_killed_leaves_the_set_before_or_after(
     name: str, shooting: Range
 ) -> None:
     operation, ground = shooting.operations[name], shooting.ground
-    points = operation.points(EACH, offset=OPERATIONS.index(name))
+    count = sized(OPERATIONS[name]) if KILLS < 2000 else 2 * len(operation.moments)
+    points = operation.points(count, offset=count)
     outcomes = []
 
     for index, point in enumerate(points):
-        outcomes.append(shooting.do(ground.kill, operation, point, go_on=index % 11 == 0))
+        outcomes.append(shooting.do(ground.kill, operation, point, go_on=index % 15 == 5))
 
     assert bad(outcomes) == []
     assert {item.state for item in outcomes} == (
@@ -80,13 +95,14 @@ def test_a_command_that_is_killed_leaves_the_set_before_or_after(
     )
     # The last call of all may not come again: a path or a number is shorter then.
     assert len([item for item in outcomes if item.code == -9]) >= len(outcomes) - 1
-    assert len(outcomes) >= min(EACH, len(operation.moments))
+    assert len(outcomes) >= min(count, len(operation.moments))
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", ["install", "uninstall", "rollback", LAST])
 def test_a_recovery_can_be_killed_too(name: str, shooting: Range) -> None:
     operation = shooting.operations[name]
-    points = operation.points(EACH // 7, offset=3)
+    count = 4 if KILLS < 2000 else len(operation.moments) // 2
+    points = operation.points(count, offset=3)
 
     assert bad(shooting.each(shooting.ground.kill_twice, operation, points)) == []
 
@@ -103,36 +119,39 @@ def test_what_a_killed_command_left_running_reaches_no_later_set(shooting: Range
 
 @pytest.mark.parametrize("kill", [False, True])
 def test_two_commands_at_once_both_do_what_they_say(kill: bool, shooting: Range) -> None:
-    first, second = shooting.operations["install"], shooting.operations["update"]
-    points = first.points(EACH // 5, offset=2)
+    first, second = shooting.operations["install"], shooting.operations[LAST]
+    points = first.points(sized(3), offset=2)
 
     outcomes = [shooting.do(shooting.ground.both, first, second, p, kill=kill) for p in points]
 
-    both = f"{ONE} 1.1.0 enabled, {TWO} 1.0.0 enabled"
+    installed = f"{TWO} 1.0.0 enabled"
     assert bad(outcomes) == []
-    assert {item.state for item in outcomes} == ({both, f"{ONE} 1.1.0 enabled"} if kill else {both})
+    # Killed, the first has come to nothing or to its end, and the second has happened.
+    assert {item.state for item in outcomes} <= ({installed, ""} if kill else {installed})
 
 
 @pytest.mark.parametrize("name", ["install", "update", "uninstall", "rollback", "sync"])
 def test_ctrl_c_at_any_moment_leaves_the_set_before_or_after(name: str, shooting: Range) -> None:
     operation = shooting.operations[name]
     # After the last word nothing is left to interrupt.
-    points = [n for n in operation.points(EACH // 8, offset=7) if n < len(operation.moments) - 1]
+    points = [n for n in operation.points(sized(2), offset=7) if n < len(operation.moments) - 1]
 
     assert bad(shooting.each(shooting.ground.interrupt, operation, points)) == []
 
 
-@pytest.mark.parametrize("name", ["install", "rollback", LAST])
-def test_a_disk_that_is_full_or_fails_is_told_in_one_line(name: str, shooting: Range) -> None:
+@pytest.mark.parametrize(("name", "count"), [("install", 6), ("rollback", 9), (LAST, 9)])
+def test_a_disk_that_is_full_or_fails_is_told_in_one_line(
+    name: str, count: int, shooting: Range
+) -> None:
     operation = shooting.operations[name]
-    points = operation.points(EACH // 3, offset=4)
+    points = operation.points(sized(count), offset=4)
 
     full = shooting.each(shooting.ground.fill, operation, points)
     broken = shooting.each(shooting.ground.break_disk, operation, points)
 
     assert bad(full + broken) == []
     assert {item.state for item in full} == {"before", "after"}
-    assert len(full + broken) >= EACH // 3
+    assert len(full + broken) >= sized(count)
 
 
 @pytest.mark.parametrize(
