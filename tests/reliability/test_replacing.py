@@ -148,10 +148,10 @@ def all_have(server: Server, version: str) -> Callable[[], bool]:
 def clients(port: int, asks: list[Ask], stack: ExitStack) -> list[Load]:
     """Start clients of all kinds: busy ones, ones that think, and ones that never stay."""
     loads = [
-        Load(port, asks, clients=3, pause=0.02),
+        Load(port, asks, clients=3, pause=0.05),
         Load(port, asks, clients=3, pause=0.2, seed=2),
         Load(port, asks, clients=2, pause=2, seed=3),
-        Load(port, asks, clients=2, pause=0.04, connect=FreshConnection, seed=4),
+        Load(port, asks, clients=2, pause=0.1, connect=FreshConnection, seed=4),
     ]
     for load in loads:
         stack.enter_context(load)
