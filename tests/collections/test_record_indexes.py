@@ -95,6 +95,17 @@ def test_the_newest_records_come_out_of_an_index(room):
     assert not sorts(steps)
 
 
+@pytest.mark.parametrize("sort", ["n", "-n", "created_at", "-created_at"])
+def test_a_cursor_goes_on_in_the_middle_of_an_index(room, sort):
+    room.make("posts", {"name": "n", "type": "int", "indexed": True})
+    stock(room, *({"n": n // 1_500} for n in range(MANY)))
+    cursor = room.records.list(SYSTEM, "posts", sort=sort, count=False).next_cursor
+    steps = plan(room, sort=sort, cursor=cursor, limit=10, count=False)
+    # The place itself is looked for in the index, not only the collection.
+    assert re.search(r"\(created_at,id\)[<>]|ROW\(created_at, id\) [<>]", steps)
+    assert "Filter" not in steps
+
+
 @pytest.mark.parametrize("option", ["indexed", "unique"])
 def test_an_index_goes_with_its_field(room, option):
     room.make("posts", {"name": "n", "type": "int", option: True}, {"name": "m", "type": "int"})

@@ -36,25 +36,21 @@ class Key:
 def after(keys: Sequence[Key], place: Place) -> list[ColumnElement[bool]]:
     """Return the conditions of what comes after a place.
 
-    There is one for each stretch of the order, and all of the first stretch comes before
-    the second: an index that begins with the first key finds the start of each at once.
+    There is one for each stretch of the order, and all of one stretch comes before the next:
+    an index that begins with the first key finds the start of each at once.
     """
-    first, value = keys[0], place[0]
-    if value is None:
-        among_nulls = and_(first.value.is_(None), _past(keys[1:], place[1:]))
-        return [among_nulls] if first.descending else [among_nulls, first.value.is_not(None)]
     if _is_one_tuple(keys, place):
-        stretch = _past_tuple(keys, place)
-    else:
-        stretch = and_(_reaches(first, value), _past(keys, place))
-    return [stretch, first.value.is_(None)] if first.nullable and first.descending else [stretch]
+        return [_past_tuple(keys, place)]
+    # Engines do not look for tuples that begin with an expression in an index.
+    same = and_(_equals(keys[0], place[0]), _past(keys[1:], place[1:]))
+    return [same, *_later(keys[0], place[0])]
 
 
 def _is_one_tuple(keys: Sequence[Key], place: Place) -> bool:
-    """Say whether the keys compare as one, but for a first one that is null."""
+    """Say whether the keys can be compared as one."""
     return (
-        all(key.descending == keys[0].descending for key in keys)
-        and not any(key.nullable for key in keys[1:])
+        all(key.is_column and not key.nullable for key in keys)
+        and all(key.descending == keys[0].descending for key in keys)
         and None not in place
     )
 
@@ -65,14 +61,9 @@ def _past_tuple(keys: Sequence[Key], place: Place) -> ColumnElement[bool]:
     return here < there if keys[0].descending else here > there
 
 
-def _reaches(key: Key, value: Any) -> ColumnElement[bool]:
-    bound = _bind(key, value)
-    return key.value <= bound if key.descending else key.value >= bound
-
-
 def _past(keys: Sequence[Key], place: Place) -> ColumnElement[bool]:
     """Return whether a record differs from the place at some key, and comes later there."""
-    if not keys[0].nullable and _is_one_tuple(keys, place):
+    if _is_one_tuple(keys, place):
         return _past_tuple(keys, place)
     ways = []
     for index, (key, value) in enumerate(zip(keys, place, strict=True)):
