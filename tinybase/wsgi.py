@@ -38,10 +38,10 @@ def application(ask_for_replacement: Callable[[], None] | None = None) -> Flask:
     Call it in the process that answers the requests: threads and connections of the
     database do not survive a fork. ``on_shutdown`` is called when that process ends.
 
-    :param ask_for_replacement: is called when an update needs a new process, by a server
-        that provides one.
-
+    :param ask_for_replacement: of a server that replaces this process when an update needs
+        a new one, or an extension leaves a thread behind that will not end.
     :raises TinyBaseError: when the configuration or the database does not allow it.
+    :raises StartAnew: when it has to be replaced at once; only with ``ask_for_replacement``.
     """
     config = configuration.load(os.environ.get("TINYBASE_INSTANCE", "."))
     logs.configure(config.server.log_level, logs.file_of(config.instance))

@@ -14,6 +14,7 @@ from openapi_spec_validator import validate
 
 from tinybase import api
 from tinybase.api.operation import Operation, Who
+from tinybase.host import ExtensionState
 
 OPERATIONS: list[Operation] = api.operations_of(SimpleNamespace())  # type: ignore[arg-type]
 WITHOUT_OPERATION = {"/openapi.json", "/docs", "/redoc"}
@@ -368,14 +369,30 @@ class TestHealth:
         assert client.get("/health").json == {"status": "healthy"}
         assert client.get("/healthz").json == {"status": "ok"}
 
-    def test_is_degraded_while_an_extension_is_ill(self, client, services, monkeypatch):
-        ill = SimpleNamespace(status="quarantined")
-        monkeypatch.setattr(services.host, "extensions", lambda: [ill])
+    @pytest.mark.parametrize(
+        ("status", "reason", "health", "check"),
+        [
+            ("enabled", None, "healthy", "ok"),
+            ("disabled", "switched off", "healthy", "ok"),
+            ("failed", "RuntimeError: boom", "degraded", "degraded"),
+            ("quarantined", "it took too long", "degraded", "degraded"),
+            ("enabled", "on_startup failed", "degraded", "degraded"),
+        ],
+    )
+    def test_is_what_the_list_of_extensions_says(
+        self, client, admin, services, status, reason, health, check
+    ):
+        services.host.snapshot.states["odd"] = ExtensionState(
+            "odd", "1.0", status, reason, managed=False
+        )
 
-        answer = client.get("/health")
+        (listed,) = client.get("/api/admin/extensions", headers=admin.headers).json["extensions"]
+        alive, ready = client.get("/health"), client.get("/health/ready")
 
-        assert answer.status_code == 200
-        assert answer.json == {"status": "degraded"}
+        assert (listed["status"], listed["status_reason"]) == (status, reason)
+        assert (alive.status_code, alive.json) == (200, {"status": health})
+        assert (ready.status_code, ready.json["checks"]["extensions"]) == (200, check)
+        assert "odd" not in ready.text
 
     def test_of_a_ready_instance_names_its_checks(self, client):
         answer = client.get("/health/ready")

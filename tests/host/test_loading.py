@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import pytest
 
-from tinybase.errors import Conflict
+from tinybase.errors import Conflict, Unavailable
+from tinybase.host import StartAnew
 from tinybase.host.recorder import IMPORT, Suspect
 
 GOOD = """
@@ -76,7 +78,6 @@ def test_nothing_of_a_failed_import_stays_behind(host, site, seen):
         files={"hooks.py": GOOD},
     )
     host.load()
-    import sys
 
     from tinybase.extensions.rows import claim
 
@@ -84,14 +85,84 @@ def test_nothing_of_a_failed_import_stays_behind(host, site, seen):
     assert claim("half") == []
 
 
-def test_an_import_that_hangs_is_given_up(make_host, site, seen):
-    site.add("hangs", "import threading; threading.Event().wait()")
+HANGS = "import seen; seen.seen.append('hangs'); import threading; threading.Event().wait()"
+
+
+@pytest.fixture
+def impatient(make_host):
+    """Return a function that makes a host which waits a second for an import."""
+    return lambda: make_host(TINYBASE_EXTENSIONS_IMPORT_TIMEOUT_SECONDS="1")
+
+
+def test_an_import_that_hangs_is_given_up_and_not_tried_again(impatient, site, seen):
+    site.add("hangs", HANGS)
     site.add("zgood", GOOD)
-    host = make_host(TINYBASE_EXTENSIONS_IMPORT_TIMEOUT_SECONDS="1")
+    for _ in range(2):
+        host = impatient()
+        host.start()
+        state = host.extension("hangs")
+        assert state.status == "quarantined"
+        assert "longer than 1 s" in state.reason
+        assert "tinybase extensions enable hangs" in state.reason
+        host.refresh()
+        assert host.extension("hangs") == state
+    assert seen == ["hangs", "good", "good"]
+
+
+def test_what_is_quarantined_for_its_import_is_so_before_anything_else_is_imported(
+    impatient, site, seen, monkeypatch
+):
+    host = impatient()
+    site.add("hangs", HANGS)
+    site.add("looks", "import seen; seen.seen.append(seen.wishes()['hangs'].quarantine_reason)")
+    sys.modules["seen"].wishes = host.desired.read
+    host.load()
+    assert "longer than 1 s" in seen[1]
+
+
+def test_a_process_that_somebody_replaces_ends_before_it_serves_beside_such_an_import(
+    impatient, instance, site, seen
+):
+    site.add("hangs", HANGS)
+    site.add("zgood", GOOD)
+    host, asked = impatient(), []
+    host.ask_for_replacement = lambda: asked.append("replacement")
+    with pytest.raises(StartAnew, match="longer than 1 s"):
+        host.start()
+    assert (asked, seen) == (["replacement"], ["hangs"])
+    # Nobody shall take it for one that died.
+    assert list((instance / "extensions" / "running").iterdir()) == []
+
+
+def test_where_nothing_can_be_written_an_import_that_hangs_fails_at_each_start(
+    impatient, site, seen, monkeypatch, caplog
+):
+    def refuse(*_):
+        raise Unavailable("The database is read-only.")
+
+    site.add("hangs", HANGS)
+    site.add("zgood", GOOD)
+    host = impatient()
+    host.ask_for_replacement = pytest.fail
+    monkeypatch.setattr(host.desired, "quarantine", refuse)
     host.start()
     assert host.extension("hangs").status == "failed"
-    assert "longer than 1 s" in host.extension("hangs").reason
-    assert seen == ["good"]
+    assert "could not be quarantined: The database is read-only." in caplog.text
+    assert seen == ["hangs", "good"]
+
+
+def test_who_enables_what_hangs_is_refused_and_nothing_has_changed(impatient, site, seen):
+    site.add("hangs", HANGS)
+    host, asked = impatient(), []
+    host.desired.set_enabled("hangs", is_enabled=False)
+    host.ask_for_replacement = lambda: asked.append("replacement")
+    host.start()
+    before = host.extension("hangs")
+    with pytest.raises(Conflict, match="longer than 1 s"):
+        host.set_enabled("hangs", True)
+    host.refresh()
+    assert host.extension("hangs") == before
+    assert asked == ["replacement"]
 
 
 def test_an_extension_for_another_tinybase_is_incompatible_and_not_imported(host, site):

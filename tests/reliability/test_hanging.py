@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
-from serving import Server
+from serving import Server, tinybase
 
 from tinybase.cli.watchdog import Watchdog
 
@@ -88,6 +89,67 @@ def test_an_extension_that_hangs_the_worker_at_the_start_is_switched_off_at_once
         assert server.request("GET", f"{path}bad-one", token=token).json["status"] == "quarantined"
         assert server.request("GET", f"{path}good-one", token=token).json["status"] == "enabled"
         assert "has not moved for 2 s while it was running the import of bad-one" in server.output
+
+
+FLOOD = """
+    import os, sys
+    from pathlib import Path
+    Path(__file__).with_name(f"of-{{os.getpid()}}").touch()
+    while True:
+        sys.{stream}.write("again" + chr(10))
+"""
+
+
+def imported_in(site: Site) -> set[int]:
+    """Return the processes that have begun to import the extension that floods."""
+    folder = site.packages / "bad_one"
+    return {int(path.name.removeprefix("of-")) for path in folder.glob("of-*")}
+
+
+def lives(pid: int) -> bool:
+    """Say whether there is such a process."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_no_process_serves_in_which_an_import_goes_on_for_ever(site: Site) -> None:
+    site.add("bad-one", FLOOD.format(stream="stdout"))
+    site.add("good-one", "")
+    with site.serve(TINYBASE_EXTENSIONS_IMPORT_TIMEOUT_SECONDS="1") as server:
+        token = server.login(ADMIN, PASSWORD)
+        path = "/api/admin/extensions/"
+        found = server.request("GET", f"{path}bad-one", token=token).json
+        assert (found["status"], found["is_enabled"]) == ("quarantined", False)
+        assert "took longer than 1 s" in found["status_reason"]
+        assert server.request("GET", f"{path}good-one", token=token).json["status"] == "enabled"
+        assert server.request("GET", "/health").json == {"status": "degraded"}
+        assert 1 <= len(imported_in(site)) <= 2
+        server.wait_for(lambda: not any(lives(pid) for pid in imported_in(site)))
+        server.wait_for(lambda: len(server.workers) == 2)
+    tried = imported_in(site)
+    with site.serve() as server:
+        assert imported_in(site) == tried
+
+
+def test_a_worker_that_has_tried_what_never_ends_to_import_is_replaced(site: Site) -> None:
+    site.add("bad-one", FLOOD.format(stream="stderr"))
+    switched = tinybase(
+        "extensions", "disable", "bad-one", instance=site.instance, env=site.environment
+    )
+    assert switched.returncode == 0, switched.stderr
+    with site.serve(1, TINYBASE_EXTENSIONS_IMPORT_TIMEOUT_SECONDS="1") as server:
+        token = server.login(ADMIN, PASSWORD)
+        path = "/api/admin/extensions/bad-one"
+        before = server.request("GET", path, token=token).json
+        answer = server.request("PATCH", path, {"is_enabled": True}, token=token)
+        assert answer.status == 409
+        assert "took longer than 1 s" in answer.json["detail"]
+        (pid,) = imported_in(site)
+        while lives(pid):
+            assert server.request("GET", "/health").status == 200
+        assert server.request("GET", path, token=token).json == before
+    assert imported_in(site) == {pid}
 
 
 class Clock:

@@ -18,9 +18,8 @@ from tinybase.errors import TinyBaseError, Unavailable
 
 log = logging.getLogger(__name__)
 
-OK, FAILED = "ok", "failed"
+OK, DEGRADED, FAILED = "ok", "degraded", "failed"
 _REMEMBERED_SECONDS = 1.0
-_ILL = frozenset({"failed", "quarantined"})
 
 
 class RootResponse(Schema):
@@ -45,7 +44,10 @@ class ReadyChecks(Schema):
 
     database = fields.String(required=True)
     migrations = fields.String(required=True)
-    extensions = fields.String(required=True)
+    extensions = fields.String(
+        required=True,
+        metadata={"description": "degraded while one does not run as it should; the rest does."},
+    )
 
 
 class ReadyResponse(Schema):
@@ -64,7 +66,7 @@ class Readiness:
         self._checks: Mapping[str, str] = {}
 
     def checks(self) -> Mapping[str, str]:
-        """Return every check with ``ok`` or ``failed``."""
+        """Return every check with ``ok``, ``degraded`` or ``failed``."""
         now = time.monotonic()
         if now >= self._known_until:
             self._checks = self._look()
@@ -73,7 +75,9 @@ class Readiness:
 
     def _look(self) -> Mapping[str, str]:
         database, migrations = self._look_at_database()
-        extensions = OK if self._services.host.is_loaded else FAILED
+        extensions = FAILED
+        if self._services.host.is_loaded:
+            extensions = DEGRADED if _is_any_ill(self._services) else OK
         return {"database": database, "migrations": migrations, "extensions": extensions}
 
     def _look_at_database(self) -> tuple[str, str]:
@@ -110,9 +114,7 @@ def system_operations(services: Services) -> Operations:
     )
     def get_health(call: Call) -> object:
         """Say that the process answers; looks at nothing outside of it."""
-        states = call.services.host.extensions()
-        ill = any(state.status in _ILL or state.deaths for state in states)
-        return {"status": "degraded" if ill else "healthy"}
+        return {"status": DEGRADED if _is_any_ill(call.services) else "healthy"}
 
     @operations.get(
         "/healthz", id="system_get_healthz", who=Who.PUBLIC, answers={200: HealthResponse}
@@ -140,3 +142,7 @@ def system_operations(services: Services) -> Operations:
         return {"status": "ready", "checks": checks}
 
     return operations
+
+
+def _is_any_ill(services: Services) -> bool:
+    return any(state.is_ill for state in services.host.extensions())

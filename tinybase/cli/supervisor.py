@@ -228,9 +228,11 @@ class Supervisor(MPServer):
         what = self._what_it_ran(pid)
         _log.warning("Worker %s %s%s; starting another one.", worker.idx + 1, _describe(code), what)
         # The next one starts without an extension that ended this one while it started.
-        suspects = self._recorder.suspects_of(pid)
-        is_solved = any(item.was_starting and item.extension != PROJECT for item in suspects)
-        return bool(code > 0 and not is_solved and not self._pulses[worker].is_serving)
+        suspects, pulse = self._recorder.suspects_of(pid), self._pulses[worker]
+        is_solved = pulse.is_outdated or any(
+            item.was_starting and item.extension != PROJECT for item in suspects
+        )
+        return bool(code > 0 and not is_solved and not pulse.is_serving)
 
     def _what_it_ran(self, pid: int) -> str:
         suspects = self._recorder.suspects_of(pid)

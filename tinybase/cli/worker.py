@@ -21,6 +21,7 @@ from tinybase import wsgi
 from tinybase.cli.leaving import Departure
 from tinybase.cli.pulse import Pulse
 from tinybase.errors import TinyBaseError
+from tinybase.host import StartAnew
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +50,9 @@ def application(
             stream.reconfigure(line_buffering=True)
     try:
         signals.app = wsgi.application(pulse.ask_for_replacement)
+    except StartAnew:
+        # Without any clean-up, which could wait for the thread that this is about.
+        os._exit(1)
     except TinyBaseError as error:
         _log.error("This worker cannot start: %s", error.detail)
     except DBAPIError as error:

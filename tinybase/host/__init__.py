@@ -1,7 +1,7 @@
 """The host: finds, loads, guards and calls the extensions."""
 
 from tinybase.host.dispatch import Dispatcher
-from tinybase.host.host import Host
+from tinybase.host.host import Host, StartAnew
 from tinybase.host.origin import caused_by, current_cause, event_facts
 from tinybase.host.snapshot import ExtensionState, FunctionRegistry
 
@@ -10,6 +10,7 @@ __all__ = [
     "ExtensionState",
     "FunctionRegistry",
     "Host",
+    "StartAnew",
     "caused_by",
     "current_cause",
     "event_facts",

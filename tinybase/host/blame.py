@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
 from uuid_utils.compat import uuid7
 
 from tinybase.db import Database, utcnow
 from tinybase.db.models import ExtensionDeath
+from tinybase.errors import TinyBaseError, one_line
 from tinybase.host.desired import DesiredState, bump
 from tinybase.host.recorder import IMPORT, Suspect
 from tinybase.host.snapshot import PROJECT
@@ -74,6 +76,20 @@ class Blame:
             times = counts[suspect.extension]
             if times == most and (suspect.was_starting or times > TOLERATED):
                 self._quarantine(suspect, times)
+
+    def quarantine_at_once(self, name: str, why: str) -> str | None:
+        """Quarantine an extension; return the reason, or ``None`` where nothing can be written.
+
+        :param why: one sentence or more.
+        """
+        reason = f"{why} Update it, then run tinybase extensions enable {name}."
+        try:
+            self._desired.quarantine(name, reason)
+        except (SQLAlchemyError, TinyBaseError) as error:
+            _log.error("extension %s could not be quarantined: %s", name, one_line(str(error)))
+            return None
+        _log.error("extension %s is quarantined: %s", name, reason)
+        return reason
 
     def recent(self) -> dict[str, Deaths]:
         """Return the deaths that still count, by extension."""

@@ -16,6 +16,7 @@ from tinybase.host.desired import Wish
 from tinybase.host.discovery import Candidate
 from tinybase.host.guard import Surroundings
 from tinybase.host.loading import (
+    ImportOverdue,
     import_within,
     load_plugin,
     new_plugin_manager,
@@ -30,6 +31,11 @@ from tinybase.host.snapshot import PROJECT, ExtensionState, FunctionRegistry, Lo
 from tinybase.host.stats import safe_text
 
 _log = logging.getLogger(__name__)
+
+
+Overran = Callable[[str, str], str | None]
+"""Is told of an extension whose import goes on and why that is too long; returns the reason
+if the extension is quarantined for it."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,22 @@ class SnapshotBuilder:
         self._reported: dict[str, str] = {}
         self._warned: set[Handler] = set()
 
-    def build(self, candidates: Sequence[Candidate], wishes: Mapping[str, Wish]) -> Snapshot:
-        """Return a snapshot of the enabled extensions and the operator's own code."""
+    def build(
+        self,
+        candidates: Sequence[Candidate],
+        wishes: Mapping[str, Wish],
+        overran: Overran = lambda *_: None,
+    ) -> Snapshot:
+        """Return a snapshot of the enabled extensions and the operator's own code.
+
+        :param overran: is told at once, for what is imported next may end the process; an
+            exception of it ends the building.
+        """
         snapshot = Snapshot(new_plugin_manager(), self._new_functions())
         self._add_project(snapshot)
         for candidate in candidates:
             wish = wishes.get(candidate.name, Wish())
-            status, reason = self._decide(candidate, wish, snapshot)
+            status, reason = self._decide(candidate, wish, snapshot, overran)
             snapshot.states[candidate.name] = _state(candidate, status, reason, snapshot)
         for name in wishes.keys() - snapshot.states.keys():
             snapshot.states[name] = _missing(name, wishes[name])
@@ -94,7 +109,7 @@ class SnapshotBuilder:
             unload(loaded.candidate.package)
 
     def _decide(
-        self, candidate: Candidate, wish: Wish, snapshot: Snapshot
+        self, candidate: Candidate, wish: Wish, snapshot: Snapshot, overran: Overran
     ) -> tuple[str, str | None]:
         """Add an extension to the snapshot if it may and can be; return status and reason."""
         if unwanted := _why_not(candidate, wish, self._config.extensions.load):
@@ -103,6 +118,9 @@ class SnapshotBuilder:
         try:
             loaded = self._load(candidate, wish, snapshot)
         except LoadError as error:
+            is_overdue = isinstance(error, ImportOverdue)
+            if is_overdue and (told := overran(candidate.name, safe_text(error))):
+                return "quarantined", told
             self._report(f"extension {candidate.name}", error)
             return "failed", safe_text(error) + self._keep_running(candidate.name, snapshot)
         snapshot.loaded[candidate.name] = loaded

@@ -20,7 +20,7 @@ from tinybase.errors import Conflict, NotFound
 from tinybase.host.binding import Binding, Retirement
 from tinybase.host.blame import Blame
 from tinybase.host.bounded import run_bounded
-from tinybase.host.building import SnapshotBuilder, survey
+from tinybase.host.building import Overran, SnapshotBuilder, survey
 from tinybase.host.desired import DesiredState, Wish
 from tinybase.host.discovery import Finder, SearchPath, current_generation
 from tinybase.host.dispatch import Dispatcher
@@ -39,6 +39,13 @@ _WATCH_SECONDS = 0.25
 _DRAIN_SECONDS = 10.0
 _TELL_AGAIN_SECONDS = 60.0
 _NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class StartAnew(Exception):
+    """This process has to end before it serves: an import that will not is still running in it.
+
+    The next one leaves that extension out.
+    """
 
 
 class Host:
@@ -169,6 +176,7 @@ class Host:
         """Load, run every ``on_startup`` before the first request, then follow changes.
 
         :raises Conflict: in strict mode, when an extension that is wanted cannot be loaded.
+        :raises StartAnew: when an import goes on and on, if somebody replaces this process.
         """
         with self._lock:
             self.load()
@@ -247,7 +255,7 @@ class Host:
             name = self.extension(name).name
             wishes = {**self.desired.read(), name: Wish(is_enabled=enabled)}
             revision = self.desired.revision()
-            new = self._build(wishes)
+            new = self._build(wishes, overran=self._overran_on_trial)
             if enabled:
                 self._check_enabled(name, new)
             self.desired.set_enabled(name, is_enabled=enabled)
@@ -318,7 +326,7 @@ class Host:
     def _current(self) -> Snapshot:
         return self._binding.current
 
-    def _build(self, wishes: Mapping[str, Wish]) -> Snapshot:
+    def _build(self, wishes: Mapping[str, Wish], overran: Overran | None = None) -> Snapshot:
         self._take_up_generation()
         candidates = self._finder.candidates(self._search_path.generation)
         in_use = {
@@ -327,9 +335,29 @@ class Host:
             *(name for item in self._retirements if not item.is_done for name in item.names),
         }
         self._builder.keep_only(in_use)
-        snapshot = self._builder.build(candidates, wishes)
+        snapshot = self._builder.build(candidates, wishes, overran or self._overran)
         self._note_deaths(snapshot)
         return snapshot
+
+    def _overran(self, name: str, why: str) -> str | None:
+        """Quarantine an extension whose import goes on, and have this process replaced.
+
+        If it does not serve yet it ends on the spot: what is imported beside such a thread
+        may be slow, or wait for the same, without a fault of its own.
+        """
+        reason = self._blame.quarantine_at_once(name, why)
+        if reason is not None and self.ask_for_replacement is not None:
+            self.ask_for_replacement()
+            if not self._is_serving:
+                self._recorder.close()
+                raise StartAnew(reason)
+        return reason
+
+    def _overran_on_trial(self, name: str, why: str) -> None:  # noqa: ARG002 - who asked is told
+        """Have this process replaced; the extension stays as it was before it was tried."""
+        if self.ask_for_replacement is not None:
+            _log.warning("a new process is needed to be rid of the import of %s", name)
+            self.ask_for_replacement()
 
     def _note_deaths(self, snapshot: Snapshot) -> None:
         """Show in the status who was found in processes that died, for as long as it counts."""
@@ -338,7 +366,7 @@ class Host:
         for name, item in deaths.items():
             state = snapshot.states.get(name)
             if state is not None and state.status == "enabled":
-                snapshot.states[name] = replace(state, reason=str(item), deaths=item.times)
+                snapshot.states[name] = replace(state, reason=str(item))
 
     def _take_up_generation(self) -> None:
         """Import from what is installed now, unless only a new process can do that.

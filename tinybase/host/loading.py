@@ -21,6 +21,10 @@ from tinybase.host.plugin import ExtensionPlugin, LoadError, make_plugin
 from tinybase.host.stats import safe_text
 
 
+class ImportOverdue(LoadError):
+    """An import took too long; its thread goes on for as long as the process lives."""
+
+
 @dataclass(frozen=True)
 class EntryPoint:
     """``package.module:attribute``, taken apart."""
@@ -136,7 +140,8 @@ def _within(timeout: float, entry_point: EntryPoint) -> object:
 def import_within(timeout: float, name: str, load: Callable[[], object]) -> object:
     """Return what ``load`` returns.
 
-    :raises LoadError: for whatever it raises, and when it takes more than ``timeout`` seconds.
+    :raises LoadError: for whatever it raises.
+    :raises ImportOverdue: when it takes more than ``timeout`` seconds.
     """
     outcome: list[object] = []
 
@@ -147,7 +152,7 @@ def import_within(timeout: float, name: str, load: Callable[[], object]) -> obje
             outcome.append(_failure(error, name))
 
     if not run_bounded(work, timeout, f"import-{name}"):
-        raise LoadError(
+        raise ImportOverdue(
             f"importing {name} took longer than {timeout:g} s. "
             "A module must not wait for anything while it is imported; use @on_startup."
         )

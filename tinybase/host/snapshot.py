@@ -34,8 +34,8 @@ class ExtensionState:
     """One extension, as lists show it.
 
     ``status`` is ``enabled``, ``disabled``, ``failed``, ``incompatible``, ``missing`` or
-    ``quarantined``; ``reason`` says why, always where it is not ``enabled``. ``deaths`` is how
-    many processes died in it lately.
+    ``quarantined``; ``reason`` says why, always where it is not ``enabled``. One that is has a
+    reason when processes died in it lately or its ``on_startup`` failed.
     """
 
     name: str
@@ -49,12 +49,18 @@ class ExtensionState:
     license: str = ""
     hooks: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
-    deaths: int = 0
 
     @property
     def is_enabled(self) -> bool:
         """Say whether it is wanted; a failed extension is wanted and does not run."""
         return self.status not in ("disabled", "quarantined")
+
+    @property
+    def is_ill(self) -> bool:
+        """Say whether it was to run and does not, or not as it should."""
+        if self.status == "enabled":
+            return self.reason is not None
+        return self.status in ("failed", "quarantined")
 
 
 @dataclass(frozen=True)
