@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from tinybase.collections.records import Records
 from tinybase.db import Database
 from tinybase.db.engine import engine_settings, prepare
 from tinybase.db.models import User
+from tinybase.db.reading import Statement
 
 
 @dataclass
@@ -59,8 +60,17 @@ class Room:
         def note(*arguments: Any) -> None:
             statements.append((arguments[2], arguments[3]))
 
+        reader = self.database.reader
+        read = reader.rows
+
+        def rows(statement: Statement, values: Mapping[str, Any]) -> Any:
+            statements.append((statement.text, statement.bound(values)))
+            return read(statement, values)
+
         event.listen(self.database.engine, "before_cursor_execute", note)
-        yield statements
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reader, "rows", rows)
+            yield statements
         event.remove(self.database.engine, "before_cursor_execute", note)
 
     def _insert_user(self) -> UUID:

@@ -507,3 +507,32 @@ def test_the_document_names_operations_and_components(site):
         "RecordResponse",
         "RecordListResponse",
     }
+
+
+def test_a_list_has_its_records_as_they_are_read_one_by_one(site):
+    site.make()
+    site.add("user", title='a "quoted" text, with ü and \\', n=2**53 + 1)
+    site.add(title="b", done=True)
+    later = [*SCHEMA["fields"], {"name": "tags", "type": "list", "default": ["new"]}]
+    changed = site("PATCH", "/api/collections/posts", {"schema": {"fields": later}})
+    assert changed.status_code == 200, changed.text
+    site.add(title="c", tags=["x"])
+    for more in ("", "&fields=tags,title", "&fields=n"):
+        listed = site("GET", f"{RECORDS}?sort=title,-n{more}").json
+        for record in listed["records"]:
+            alone = site("GET", f"{RECORDS}/{record['id']}?{more.lstrip('&')}")
+            assert record == alone.json
+        del listed["records"]
+        assert listed == {"total": 3, "limit": 100, "offset": 0, "next_cursor": None}
+
+
+def test_a_list_follows_a_change_of_the_schema_at_once(site):
+    site.make()
+    site.add(title="7")
+    assert site("GET", f"{RECORDS}?filter[title]=x").json["total"] == 0
+    numbers = [{"name": "title", "type": "int"}]
+    changed = site("PATCH", "/api/collections/posts?force=true", {"schema": {"fields": numbers}})
+    assert changed.status_code == 200, changed.text
+    assert site("GET", f"{RECORDS}?filter[title]=x").json["code"] == "invalid_filter"
+    site.add(title=8)
+    assert site("GET", f"{RECORDS}?filter[title]=8").json["total"] == 1

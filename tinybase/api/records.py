@@ -193,7 +193,7 @@ def list_records(call: Call) -> object:
     query = call.query
     if "cursor" in query and "offset" in call.raw_query:
         raise BadRequest("Give either cursor or offset.", code="invalid_cursor")
-    page = call.services.records.list(
+    page = call.services.records.answer_list(
         call.actor,
         _collection(call),
         filters=parse_terms(call.raw_query.items(multi=True)),
@@ -204,7 +204,7 @@ def list_records(call: Call) -> object:
         count=query["count"],
         fields=_fields(query),
     )
-    return Answer(page, headers=next_link(call, page.next_cursor))
+    return Answer(page.content, headers=next_link(call, page.next_cursor))
 
 
 @operations.post(

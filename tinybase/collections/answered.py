@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,11 +21,16 @@ from tinybase.collections.access import Operation, check_owner, record_not_found
 from tinybase.collections.collection import Collection
 from tinybase.collections.compiled import CompiledSchema
 from tinybase.collections.expressions import RECORDS
+from tinybase.collections.record import RecordRow
 from tinybase.collections.spec import FieldSpec
 from tinybase.db import Database
 from tinybase.db.types import Guid, Instant
 
-_COLUMNS = ("id", "collection_id", "owner_id", "data", "version", "created_at", "updated_at")
+COLUMNS = ("id", "collection_id", "owner_id", "data", "version", "created_at", "updated_at")
+"""What a row of :func:`answered_columns` has, in its order."""
+
+_COUNT = len(COLUMNS)
+_VERSION = COLUMNS.index("version")
 _TIME = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 
@@ -71,7 +77,7 @@ class AnsweredRecords:
 
 def answered_columns(engine: Engine) -> list[ColumnElement[Any]]:
     """Return the columns of a record, as texts where an answer has texts."""
-    return [_as_text(engine, RECORDS.c[name]).label(name) for name in _COLUMNS]
+    return [_as_text(engine, RECORDS.c[name]).label(name) for name in COLUMNS]
 
 
 def answered(
@@ -81,14 +87,42 @@ def answered(
 
     :param specs: only these fields of the data.
     """
-    record_id, collection_id, owner_id, data, version, created_at, updated_at = row
+    return AnsweredRecord(row[_VERSION], answered_text(schema, row, specs).encode())
+
+
+def answered_text(
+    schema: CompiledSchema, row: Sequence[Any], specs: Mapping[str, FieldSpec] | None = None
+) -> str:
+    """Return a row that begins with :func:`answered_columns` as a JSON object.
+
+    :param specs: only these fields of the data.
+    """
+    record_id, collection_id, owner_id, data, version, created_at, updated_at = row[:_COUNT]
     owner = "null" if owner_id is None else f'"{owner_id}"'
-    content = (
+    return (
         f'{{"id":"{record_id}","collection_id":"{collection_id}","owner_id":{owner},'
         f'"data":{_shown(schema, data, specs)},"version":{version},'
         f'"created_at":"{created_at}","updated_at":"{updated_at}"}}'
     )
-    return AnsweredRecord(version, content.encode())
+
+
+def read_answered(
+    collection: Collection, row: Sequence[Any], specs: Mapping[str, FieldSpec] | None = None
+) -> RecordRow:
+    """Return a row that begins with :func:`answered_columns` as code gets to see it.
+
+    :param specs: only these fields of the data.
+    """
+    record_id, collection_id, owner_id, data, version, created_at, updated_at = row[:_COUNT]
+    return RecordRow(
+        id=UUID(record_id),
+        collection_id=UUID(collection_id),
+        owner_id=None if owner_id is None else UUID(owner_id),
+        data=collection.compiled.show(json.loads(data), specs),
+        version=version,
+        created_at=datetime.fromisoformat(created_at),
+        updated_at=datetime.fromisoformat(updated_at),
+    )
 
 
 def _shown(schema: CompiledSchema, stored: str, specs: Mapping[str, FieldSpec] | None) -> str:

@@ -8,10 +8,11 @@ the engine finds the index. Values are never part of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Engine, literal_column
+from sqlalchemy import BindParameter, ColumnElement, Engine, literal_column
 
 from tinybase.collections.on_postgresql import PostgresqlExpressions
 from tinybase.collections.on_sqlite import SqliteExpressions
@@ -19,6 +20,9 @@ from tinybase.collections.spec import FieldSpec, Kind
 from tinybase.db.models import Record
 
 RECORDS = Record.__table__
+
+Parameter = BindParameter[Any]
+"""Stands for a value in the text of a statement."""
 
 
 class Expressions(Protocol):
@@ -30,14 +34,17 @@ class Expressions(Protocol):
     def bound(self, kind: Kind, value: Any) -> Any:
         """Return a stored value as it is bound to a statement."""
 
-    def contains_text(self, text: ColumnElement[Any], part: str) -> ColumnElement[bool]:
+    def bound_column(self, value: UUID | datetime | int) -> Any:
+        """Return a value of a column as it is bound to a statement."""
+
+    def contains_text(self, text: ColumnElement[Any], part: Parameter) -> ColumnElement[bool]:
         """Return whether a text has a part, with regard to case."""
 
-    def starts_with(self, text: ColumnElement[Any], start: str) -> ColumnElement[bool]:
+    def starts_with(self, text: ColumnElement[Any], start: Parameter) -> ColumnElement[bool]:
         """Return whether a text begins like this, with regard to case."""
 
     def has_item(
-        self, spec: FieldSpec, text: str | None, number: float | None, word: str | None
+        self, spec: FieldSpec, text: Parameter, number: Parameter, word: Parameter
     ) -> ColumnElement[bool]:
         """Return whether a list has a text, a number, or one of the words true and false."""
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+import orjson
 
 from tinybase.actors import Actor
 from tinybase.collections.access import Operation
+from tinybase.collections.answered import answered_columns, answered_text, read_answered
 from tinybase.collections.collection import Collection
 from tinybase.collections.expressions import expressions_of
-from tinybase.collections.query import Query, QueryBuilder
+from tinybase.collections.query import QueryBuilder, shape_of
 from tinybase.collections.query_cursor import CursorCodec, scope_of
-from tinybase.collections.query_keyset import Place
+from tinybase.collections.query_keyset import Place, bound_place, nulls_of
+from tinybase.collections.query_plan import ListPlan
 from tinybase.collections.query_scans import Scans, fields_without_index
-from tinybase.collections.record import RecordPage, shown
+from tinybase.collections.record import RecordPage
 from tinybase.collections.spec import FieldSpec
 from tinybase.collections.terms import SortKey, Term
 from tinybase.db import Database
+
+_MOST_PLANS = 1_000
+
+Rows = list[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,61 +54,123 @@ class ListRequest:
         return self.actor.user_id if own else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    rows: Sequence[tuple[Any, ...]]
+    total: int | None
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredPage:
+    """One page as JSON; ``next_cursor`` is ``None`` when nothing comes after it."""
+
+    content: bytes
+    next_cursor: str | None
+
+
 class RecordLists:
     """The lists of one database."""
 
     def __init__(self, database: Database) -> None:
         self._scans = Scans(database)
-        self._database = database
-        self._queries = QueryBuilder(expressions_of(database.engine))
+        self._reader = database.reader
+        self._columns = answered_columns(database.engine)
+        self._queries = QueryBuilder(expressions_of(database.engine), self._columns)
+        self._plans: dict[Hashable, ListPlan] = {}
 
     def page(self, wanted: ListRequest) -> RecordPage:
         """Return the page that is wanted.
 
         :raises BadRequest: for a filter, an order or a cursor that the list does not have.
         """
-        query = self._queries.build(
-            wanted.collection, filters=wanted.filters, sort=wanted.sort, only_of=wanted.only_of
-        )
-        with self._database.connect() as connection:
-            rows = self._rows(connection, wanted, query)
-            total = connection.scalar(query.count) if wanted.count else None
-        self._look_for_scans(wanted)
-        # One more than was asked for tells whether there is a next page.
-        page, is_last = rows[: wanted.limit], len(rows) <= wanted.limit
+        found = self._find(wanted)
         return RecordPage(
-            [shown(wanted.collection, row, wanted.specs) for row in page],
-            total,
+            [read_answered(wanted.collection, row, wanted.specs) for row in found.rows],
+            found.total,
             wanted.limit,
             wanted.offset if wanted.cursor is None else None,
-            None if is_last else _codec(wanted, query).write(query.place_of(page[-1]), page[-1].id),
+            found.next_cursor,
         )
 
-    def _look_for_scans(self, wanted: ListRequest) -> None:
-        if wanted.only_of is None:
-            missing = fields_without_index(wanted.collection, wanted.filters, wanted.sort)
-            if missing:
-                self._scans.notice(wanted.collection, missing)
+    def answer(self, wanted: ListRequest) -> AnsweredPage:
+        """Return what :meth:`page` does, in the form in which it is sent to a client.
 
-    def _rows(self, connection: Connection, wanted: ListRequest, query: Query) -> list[Row[Any]]:
+        :raises BadRequest: as :meth:`page` does.
+        """
+        found = self._find(wanted)
+        schema, specs = wanted.collection.compiled, wanted.specs
+        records = ",".join([answered_text(schema, row, specs) for row in found.rows])
+        rest = {
+            "total": found.total,
+            "limit": wanted.limit,
+            "offset": wanted.offset if wanted.cursor is None else None,
+            "next_cursor": found.next_cursor,
+        }
+        content = b'{"records":[%b],%b' % (records.encode(), orjson.dumps(rest)[1:])
+        return AnsweredPage(content, found.next_cursor)
+
+    def _find(self, wanted: ListRequest) -> _Found:
+        plan = self._plan(wanted)
+        values = plan.query.bound(wanted.filters, wanted.only_of)
+        rows = self._rows(wanted, plan, values)
+        total = self._reader.rows(plan.count, values)[0][0] if wanted.count else None
+        if plan.missing:
+            self._scans.notice(wanted.collection, plan.missing)
+        # One more than was asked for tells whether there is a next page.
+        page, is_last = rows[: wanted.limit], len(rows) <= wanted.limit
+        if is_last:
+            return _Found(page, total, None)
+        next_cursor = _codec(wanted, plan).write(plan.place_of(page[-1]), page[-1][0])
+        return _Found(page, total, next_cursor)
+
+    def _plan(self, wanted: ListRequest) -> ListPlan:
+        """Return how to go about the list: as about any that differs in its values only."""
+        collection, only_own = wanted.collection, wanted.only_of is not None
+        key = (
+            collection.id,
+            collection.compiled,
+            shape_of(wanted.filters),
+            tuple(wanted.sort),
+            only_own,
+        )
+        plan = self._plans.get(key)
+        if plan is None:
+            query = self._queries.build(
+                collection, filters=wanted.filters, sort=wanted.sort, only_own=only_own
+            )
+            missing = fields_without_index(collection, wanted.filters, wanted.sort)
+            plan = ListPlan(self._reader, query, [] if only_own else missing)
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            self._plans[key] = plan
+        return plan
+
+    def _rows(self, wanted: ListRequest, plan: ListPlan, values: Mapping[str, Any]) -> Rows:
         most = wanted.limit + 1
         if wanted.cursor is None:
-            return list(connection.execute(query.page(most, wanted.offset)))
-        place = self._place(connection, wanted.cursor, query, _codec(wanted, query))
-        rows: list[Row[Any]] = []
-        for statement in query.pages_after(place):
+            page = {**values, "limit": most, "offset": wanted.offset}
+            return self._reader.rows(plan.page, page)
+        place = self._place(wanted, wanted.cursor, plan, values)
+        values = {**values, **bound_place(plan.query.keys, place)}
+        rows: Rows = []
+        for statement in plan.after(nulls_of(place)):
             if len(rows) < most:
-                rows += connection.execute(statement.limit(most - len(rows)))
+                rows += self._reader.rows(statement, {**values, "limit": most - len(rows)})
         return rows
 
-    def _place(self, connection: Connection, text: str, query: Query, codec: CursorCodec) -> Place:
+    def _place(
+        self, wanted: ListRequest, text: str, plan: ListPlan, values: Mapping[str, Any]
+    ) -> Place:
+        codec, keys = _codec(wanted, plan), plan.query.keys
         cursor = codec.read(text)
         if cursor.record_id is None:
-            return self._queries.place(query.keys, cursor.values)
-        row = connection.execute(query.one(cursor.record_id)).one_or_none()
-        return codec.check(cursor, None if row is None else query.place_of(row))
+            return self._queries.place(keys, cursor.values)
+        row = self._reader.one(plan.one, {**values, "record_id": str(cursor.record_id)})
+        found = codec.check(cursor, None if row is None else plan.place_of(row))
+        return self._queries.place_found(keys, found)
 
 
-def _codec(wanted: ListRequest, query: Query) -> CursorCodec:
+def _codec(wanted: ListRequest, plan: ListPlan) -> CursorCodec:
     scope = scope_of(wanted.collection.id, wanted.actor, wanted.filters, wanted.sort)
-    return CursorCodec(scope, query.keys)
+    return CursorCodec(scope, plan.query.keys)

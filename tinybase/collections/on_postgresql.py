@@ -7,11 +7,14 @@ must not make a statement fail: it is no number and no truth value, so it compar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     JSON,
+    BindParameter,
     Boolean,
     ColumnElement,
     Label,
@@ -54,18 +57,30 @@ class PostgresqlExpressions:
         """Return a stored value as it is bound to a statement."""
         return _decimal(value) if kind in _NUMBERS else value
 
-    def contains_text(self, text: ColumnElement[Any], part: str) -> ColumnElement[bool]:
+    def bound_column(self, value: UUID | datetime | int) -> Any:
+        """Return a value of a column as it is bound to a statement."""
+        return value
+
+    def contains_text(
+        self, text: ColumnElement[Any], part: BindParameter[Any]
+    ) -> ColumnElement[bool]:
         """Return whether a text has a part, with regard to case."""
         position: ColumnElement[int] = func.strpos(text, part)
         return position > 0
 
-    def starts_with(self, text: ColumnElement[Any], start: str) -> ColumnElement[bool]:
+    def starts_with(
+        self, text: ColumnElement[Any], start: BindParameter[Any]
+    ) -> ColumnElement[bool]:
         """Return whether a text begins like this, with regard to case."""
         # The first condition is there for an index, which can begin at the right place.
         return and_(text >= start, func.starts_with(text, start))
 
     def has_item(
-        self, spec: FieldSpec, text: str | None, number: float | None, word: str | None
+        self,
+        spec: FieldSpec,
+        text: BindParameter[Any],
+        number: BindParameter[Any],
+        word: BindParameter[Any],
     ) -> ColumnElement[bool]:
         """Return whether a list has a text, a number, or one of the words true and false."""
         listed: ColumnElement[Any] = literal_column(f"records.data -> {_key(spec)}")
@@ -76,9 +91,9 @@ class PostgresqlExpressions:
         content = item.c.value.op("#>>")(literal_column("'{}'"))
         # CASE keeps the order: only what is a number is read as one.
         is_wanted = case(
-            (_is(item, "string"), content == literal(text, Text)),
-            (_is(item, "number"), cast(content, Numeric) == literal(_decimal(number), Numeric)),
-            (_is(item, "boolean"), content == literal(word, Text)),
+            (_is(item, "string"), content == text),
+            (_is(item, "number"), cast(content, Numeric) == number),
+            (_is(item, "boolean"), content == word),
         )
         return exists(select(literal_column("1")).select_from(item).where(is_wanted))
 

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Float,
     Integer,
     Text,
     and_,
-    bindparam,
     exists,
     func,
     literal_column,
     or_,
     select,
 )
-from sqlalchemy.types import NullType, TypeEngine
+from sqlalchemy.types import TypeEngine
 
 from tinybase.collections.spec import FieldSpec, Kind
 from tinybase.db.models import Record
+from tinybase.db.types import format_time
 
 RECORDS = Record.__table__
 
@@ -39,18 +42,32 @@ class SqliteExpressions:
         """Return a stored value as it is bound to a statement."""
         return int(value) if kind is Kind.BOOLEAN else value
 
-    def contains_text(self, text: ColumnElement[Any], part: str) -> ColumnElement[bool]:
+    def bound_column(self, value: UUID | datetime | int) -> Any:
+        """Return a value of a column as it is bound to a statement."""
+        if isinstance(value, datetime):
+            return format_time(value)
+        return str(value) if isinstance(value, UUID) else value
+
+    def contains_text(
+        self, text: ColumnElement[Any], part: BindParameter[Any]
+    ) -> ColumnElement[bool]:
         """Return whether a text has a part, with regard to case."""
         position: ColumnElement[int] = func.instr(text, part)
         return position > 0
 
-    def starts_with(self, text: ColumnElement[Any], start: str) -> ColumnElement[bool]:
+    def starts_with(
+        self, text: ColumnElement[Any], start: BindParameter[Any]
+    ) -> ColumnElement[bool]:
         """Return whether a text begins like this, with regard to case."""
         # The first condition is there for an index, which can begin at the right place.
         return and_(text >= start, func.substr(text, 1, func.length(start)) == start)
 
     def has_item(
-        self, spec: FieldSpec, text: str | None, number: float | None, word: str | None
+        self,
+        spec: FieldSpec,
+        text: BindParameter[Any],
+        number: BindParameter[Any],
+        word: BindParameter[Any],
     ) -> ColumnElement[bool]:
         """Return whether a list has a text, a number, or one of the words true and false."""
         item = func.json_each(RECORDS.c.data, literal_column(_path(spec))).table_valued(
@@ -61,15 +78,12 @@ class SqliteExpressions:
             .select_from(item)
             .where(
                 or_(
-                    and_(
-                        item.c.type == literal_column("'text'"), item.c.value == _bind(text, Text)
-                    ),
+                    and_(item.c.type == literal_column("'text'"), item.c.value == text),
                     and_(
                         item.c.type.in_([literal_column("'integer'"), literal_column("'real'")]),
-                        # No type: Float would make a float of an integer of 64 bits.
-                        item.c.value == _bind(number, NullType),
+                        item.c.value == number,
                     ),
-                    item.c.type == _bind(word, Text),
+                    item.c.type == word,
                 )
             )
         )
@@ -106,7 +120,3 @@ _SQLITE_TYPES: dict[Kind, type[TypeEngine[Any]]] = {
 
 def _path(spec: FieldSpec) -> str:
     return f"'$.\"{spec.name}\"'"
-
-
-def _bind(value: Any, type_: type[TypeEngine[Any]]) -> ColumnElement[Any]:
-    return bindparam(None, value, type_=type_())

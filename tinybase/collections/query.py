@@ -7,17 +7,32 @@ about them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, func, literal, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Numeric,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    type_coerce,
+)
+from sqlalchemy.types import NullType, TypeEngine
 
 from tinybase.collections.collection import Collection
 from tinybase.collections.expressions import RECORDS, Expressions, in_collection
-from tinybase.collections.query_keyset import Key, Place, after
+from tinybase.collections.query_keyset import Key, Nulls, Place, after
 from tinybase.collections.query_values import (
     bad_filter,
     read_flag,
@@ -40,11 +55,19 @@ SYSTEM_FIELDS: Mapping[str, Kind] = {
 
 NEWEST_FIRST = (SortKey("created_at", descending=True),)
 
+OWNER = "owner"
+"""The parameter for the only owner whose records are listed."""
+
+_LIMIT = bindparam("limit", type_=Integer())
+_OFFSET = bindparam("offset", type_=Integer())
+_RECORD_ID = bindparam("record_id", type_=RECORDS.c.id.type)
+
 _DATA = "data."
 _MOST_NAMES = 20
 
 _TEXTS = frozenset({Kind.STRING, Kind.EMAIL, Kind.URL, Kind.ENUM})
 _COMPARED = _TEXTS | {Kind.INTEGER, Kind.NUMBER, Kind.DATE, Kind.DATETIME}
+_TEXT_OPERATORS = {"contains": "contains_text", "startswith": "starts_with"}
 _SCALARS = frozenset(kind for kind in Kind if kind.is_scalar)
 _KINDS_OF_OPERATOR: Mapping[str, frozenset[Kind]] = {
     "eq": _SCALARS,
@@ -81,34 +104,49 @@ def chosen_fields(
 
 @dataclass(frozen=True)
 class Query:
-    """The statements that answer a list; its rows have the values of all keys."""
+    """The statements that answer lists which differ in their values only.
+
+    The rows of a page are records in the form of answers, then :attr:`more`: the keys whose
+    values are not among them.
+    """
 
     keys: Sequence[Key]
     count: Select[Any]
+    _conditions: Sequence[_Condition]
     _page: Select[Any]
 
-    def page(self, limit: int, offset: int = 0) -> Select[Any]:
+    def page(self) -> Select[Any]:
         """Return the statement for a page that is counted off."""
-        return self._page.limit(limit).offset(offset)
+        return self._page.limit(_LIMIT).offset(_OFFSET)
 
-    def pages_after(self, place: Place) -> list[Select[Any]]:
+    def pages_after(self, nulls: Nulls) -> list[Select[Any]]:
         """Return the statements that give what comes after a place, one after another."""
-        return [self._page.where(condition) for condition in after(self.keys, place)]
+        return [self._page.where(where).limit(_LIMIT) for where in after(self.keys, nulls)]
 
-    def one(self, record_id: UUID) -> Select[Any]:
+    def one(self) -> Select[Any]:
         """Return the statement for one record, if it is in the list."""
-        return self._page.where(RECORDS.c.id == record_id)
+        return self._page.where(RECORDS.c.id == _RECORD_ID)
 
-    def place_of(self, row: Row[Any]) -> Place:
-        """Return the place of a record in the order."""
-        return [getattr(row, key.label) for key in self.keys]
+    def bound(self, filters: Sequence[Term], only_of: UUID | None) -> dict[str, Any]:
+        """Return the parameters that a list gives to all of its statements.
+
+        :raises BadRequest: ``invalid_filter`` for a value that the field cannot have.
+        """
+        bound: dict[str, Any] = {} if only_of is None else {OWNER: str(only_of)}
+        for condition, term in zip(self._conditions, filters, strict=True):
+            condition.bind(term, bound)
+        return bound
 
 
 class QueryBuilder:
-    """Builds the statements of one engine."""
+    """Builds the statements of one engine.
 
-    def __init__(self, expressions: Expressions) -> None:
+    :param columns: what to read of each record.
+    """
+
+    def __init__(self, expressions: Expressions, columns: Sequence[ColumnElement[Any]]) -> None:
         self._expressions = expressions
+        self._columns = columns
 
     def build(
         self,
@@ -116,36 +154,50 @@ class QueryBuilder:
         *,
         filters: Sequence[Term] = (),
         sort: Sequence[SortKey] = NEWEST_FIRST,
-        only_of: UUID | None = None,
+        only_own: bool = False,
     ) -> Query:
         """Return the statements for a list of records.
 
-        :param only_of: leave out what somebody else, or nobody, owns.
+        :param filters: those of any list with the same :func:`shape_of` them.
+        :param only_own: leave out what somebody else, or nobody, owns.
         :raises BadRequest: ``invalid_filter`` or ``invalid_sort``.
         """
-        conditions = [in_collection(collection.id)]
-        if only_of is not None:
-            conditions.append(RECORDS.c.owner_id == only_of)
-        conditions += [self._condition(collection, term) for term in filters]
-        where = and_(*conditions)
+        wanted = [in_collection(collection.id)]
+        if only_own:
+            wanted.append(RECORDS.c.owner_id == bindparam(OWNER, type_=RECORDS.c.owner_id.type))
+        conditions = [
+            self._condition(collection, term, f"value_{number}")
+            for number, term in enumerate(filters)
+        ]
+        where = and_(*wanted, *(condition.where for condition in conditions))
         keys = self._keys(collection, sort)
-        values = [key.value.label(key.label) for key in keys if not key.is_column]
+        # As the driver gives them: nothing of SQLAlchemy sees these rows.
+        values = [
+            type_coerce(key.value, NullType()).label(key.label) for key in keys if not key.is_column
+        ]
         order = [self._expressions.ordered(key.value, descending=key.descending) for key in keys]
         return Query(
             keys=keys,
-            count=select(func.count()).select_from(RECORDS).where(where),
-            _page=select(RECORDS, *values).where(where).order_by(*order),
+            count=select(func.count().label("total")).select_from(RECORDS).where(where),
+            _conditions=conditions,
+            _page=select(*self._columns, *values).where(where).order_by(*order),
         )
 
     def place(self, keys: Sequence[Key], values: Sequence[Any]) -> Place:
         """Return values of a cursor as they are bound to a statement."""
         return [self._placed(key, value) for key, value in zip(keys, values, strict=True)]
 
+    def place_found(self, keys: Sequence[Key], values: Sequence[Any]) -> Place:
+        """Return values of a row as they are bound to a statement."""
+        pairs = zip(keys, values, strict=True)
+        return [self._placed(key, value) if key.is_column else value for key, value in pairs]
+
     def _placed(self, key: Key, value: Any) -> Any:
         if value is None:
             return None
         if key.is_column:
-            return _COLUMN_READERS.get(key.kind, int)(value)
+            read = _COLUMN_READERS.get(key.kind, int)
+            return self._expressions.bound_column(read(value))
         return self._expressions.bound(key.kind, bool(value) if key.kind is Kind.BOOLEAN else value)
 
     def _keys(self, collection: Collection, sort: Sequence[SortKey]) -> list[Key]:
@@ -165,7 +217,7 @@ class QueryBuilder:
                 keys[target.name] = _key(target, f"key_{len(keys)}", descending=each.descending)
         return list(keys.values())
 
-    def _condition(self, collection: Collection, term: Term) -> ColumnElement[bool]:
+    def _condition(self, collection: Collection, term: Term, name: str) -> _Condition:
         target = self._target(collection, term.field, "invalid_filter")
         kinds = _KINDS_OF_OPERATOR.get(term.operator)
         if kinds is None:
@@ -177,33 +229,47 @@ class QueryBuilder:
             )
         if len(term.values) != 1 and term.operator not in SEVERAL:
             raise bad_filter("This operator takes one value.")
-        return self._compare(target, term)
+        return self._compare(target, term, name)
 
-    def _compare(self, target: _Target, term: Term) -> ColumnElement[bool]:
-        first = term.values[0] if term.values else None
-        if term.operator == "null":
-            return target.null if read_flag(first) else ~target.null
-        if term.operator == "contains" and target.spec and target.kind is Kind.LIST:
-            return self._expressions.has_item(target.spec, *read_item(target.spec, first))
-        if term.operator == "contains":
-            return self._expressions.contains_text(target.value, read_text(first))
-        if term.operator == "startswith":
-            return self._expressions.starts_with(target.value, read_text(first))
-        values = [self._bound(target, value) for value in term.values]
-        if term.operator == "in":
-            return target.value.in_(values)
-        if term.operator == "nin":
-            return or_(target.value.not_in(values), target.value.is_(None))
-        return _COMPARISONS[term.operator](target.value, values[0])
+    def _compare(self, target: _Target, term: Term, name: str) -> _Condition:
+        operator, value = term.operator, target.value
+        if operator == "null":
+            return _Condition(target.null if read_flag(term.values[0]) else ~target.null)
+        if operator == "contains" and target.spec and target.kind is Kind.LIST:
+            return self._has_item(target.spec, name)
+        if operator in _TEXT_OPERATORS:
+            part = bindparam(name, type_=Text())
+            compare = getattr(self._expressions, _TEXT_OPERATORS[operator])
+            return _Condition(compare(value, part), [part.key], read_text)
+        names = [f"{name}_{number}" for number in range(len(term.values))]
+        bound = [bindparam(each, type_=target.bound_type) for each in names]
+        where: ColumnElement[bool]
+        if operator == "in":
+            where = value.in_(bound)
+        elif operator == "nin":
+            where = or_(value.not_in(bound), value.is_(None))
+        else:
+            where = _COMPARISONS[operator](value, bound[0])
+        return _Condition(where, names, partial(self._read, target))
 
-    def _bound(self, target: _Target, value: object) -> Any:
+    def _has_item(self, spec: FieldSpec, name: str) -> _Condition:
+        text = bindparam(f"{name}_text", type_=Text())
+        number = bindparam(f"{name}_number", type_=Numeric())
+        word = bindparam(f"{name}_word", type_=Text())
+
+        def read(value: object) -> tuple[Any, ...]:
+            as_text, as_number, as_word = read_item(spec, value)
+            return as_text, self._expressions.bound(Kind.NUMBER, as_number), as_word
+
+        where = self._expressions.has_item(spec, text, number, word)
+        return _Condition(where, [text.key, number.key, word.key], read, is_split=True)
+
+    def _read(self, target: _Target, value: object) -> Any:
         stored = read_value(target.kind, value)
         if target.spec is not None:
             return self._expressions.bound(target.kind, stored)
-        if target.kind is Kind.INTEGER:
-            # The column is narrower than what clients may ask for.
-            return literal(stored, BigInteger)
-        return _COLUMN_READERS[target.kind](stored)
+        read = _COLUMN_READERS.get(target.kind)
+        return self._expressions.bound_column(stored if read is None else read(stored))
 
     def _target(self, collection: Collection, name: str, code: str) -> _Target:
         if name in SYSTEM_FIELDS:
@@ -227,16 +293,58 @@ class _Target:
     null: ColumnElement[bool]
     spec: FieldSpec | None = None
 
+    @property
+    def bound_type(self) -> TypeEngine[Any]:
+        """Return the type of what it is compared with."""
+        if self.spec is None and self.kind is Kind.INTEGER:
+            # The column is narrower than what clients may ask for.
+            return BigInteger()
+        return self.value.type
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """A filter term in SQL.
+
+    :param names: of its parameters: one for each value of the term, or where ``is_split``
+        all for one value, of which ``read`` makes as many.
+    """
+
+    where: ColumnElement[bool]
+    names: Sequence[str] = ()
+    read: Callable[[object], Any] = read_text
+    is_split: bool = False
+
+    def bind(self, term: Term, bound: dict[str, Any]) -> None:
+        """Add the parameters that the values of a term are."""
+        if not self.names:
+            return
+        values = self.read(term.values[0]) if self.is_split else map(self.read, term.values)
+        bound.update(zip(self.names, values, strict=True))
+
+
+def shape_of(filters: Sequence[Term]) -> Hashable:
+    """Return what filters have in common that differ in their values only."""
+    return tuple(
+        [
+            # Whether something is null is no value of a statement.
+            (term.field, term.operator, str(term.values))
+            if term.operator == "null"
+            else (term.field, term.operator, len(term.values))
+            for term in filters
+        ]
+    )
+
 
 def _key(target: _Target, label: str, *, descending: bool) -> Key:
     is_column = target.spec is None
     label = target.name if is_column else label
     # What a schema requires may be missing in records that are older than it.
     nullable = not is_column or target.name == "owner_id"
-    return Key(label, target.kind, target.value, descending, nullable, is_column)
+    there = bindparam(f"at_{label}", type_=target.value.type)
+    return Key(label, target.kind, target.value, descending, nullable, is_column, there)
 
 
-# Columns have types that bind Python's values.
 _COLUMN_READERS: Mapping[Kind, Callable[[Any], Any]] = {
     Kind.DATETIME: datetime.fromisoformat,
     Kind.UUID: UUID,

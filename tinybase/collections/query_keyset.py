@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, or_, tuple_
+from sqlalchemy import BindParameter, ColumnElement, and_, or_, tuple_
 
 from tinybase.collections.spec import Kind
 
 Place = Sequence[Any]
 """The value of each key, as it is bound to a statement."""
+
+Nulls = tuple[bool, ...]
+"""Which values of a place are null: the one thing about them that makes other statements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Key:
     """One key of an order. Nulls are first when it ascends, and last when it descends.
 
     :param label: what its value is called in the rows of a page.
+    :param there: stands for its value at a place.
     """
 
     label: str
@@ -31,60 +35,68 @@ class Key:
     descending: bool
     nullable: bool
     is_column: bool
+    there: BindParameter[Any]
 
 
-def after(keys: Sequence[Key], place: Place) -> list[ColumnElement[bool]]:
+def nulls_of(place: Place) -> Nulls:
+    """Return which values of a place are null."""
+    return tuple(value is None for value in place)
+
+
+def bound_place(keys: Sequence[Key], place: Place) -> dict[str, Any]:
+    """Return the parameters of the statements for a place."""
+    return {key.there.key: value for key, value in zip(keys, place, strict=True)}
+
+
+def after(keys: Sequence[Key], nulls: Nulls) -> list[ColumnElement[bool]]:
     """Return the conditions of what comes after a place.
 
     There is one for each stretch of the order, and all of one stretch comes before the next:
     an index that begins with the first key finds the start of each at once.
     """
-    if _is_one_tuple(keys, place):
-        return [_past_tuple(keys, place)]
+    if _is_one_tuple(keys, nulls):
+        return [_past_tuple(keys)]
     # Engines do not look for tuples that begin with an expression in an index.
-    same = and_(_equals(keys[0], place[0]), _past(keys[1:], place[1:]))
-    return [same, *_later(keys[0], place[0])]
+    same = and_(_equals(keys[0], is_null=nulls[0]), _past(keys[1:], nulls[1:]))
+    return [same, *_later(keys[0], is_null=nulls[0])]
 
 
-def _is_one_tuple(keys: Sequence[Key], place: Place) -> bool:
+def _is_one_tuple(keys: Sequence[Key], nulls: Nulls) -> bool:
     """Say whether the keys can be compared as one."""
     return (
         all(key.is_column and not key.nullable for key in keys)
         and all(key.descending == keys[0].descending for key in keys)
-        and None not in place
+        and not any(nulls)
     )
 
 
-def _past_tuple(keys: Sequence[Key], place: Place) -> ColumnElement[bool]:
+def _past_tuple(keys: Sequence[Key]) -> ColumnElement[bool]:
     here = tuple_(*(key.value for key in keys))
-    there = tuple_(*(_bind(key, value) for key, value in zip(keys, place, strict=True)))
+    there = tuple_(*(key.there for key in keys))
     return here < there if keys[0].descending else here > there
 
 
-def _past(keys: Sequence[Key], place: Place) -> ColumnElement[bool]:
+def _past(keys: Sequence[Key], nulls: Nulls) -> ColumnElement[bool]:
     """Return whether a record differs from the place at some key, and comes later there."""
-    if _is_one_tuple(keys, place):
-        return _past_tuple(keys, place)
+    if _is_one_tuple(keys, nulls):
+        return _past_tuple(keys)
+    pairs = list(zip(keys, nulls, strict=True))
     ways = []
-    for index, (key, value) in enumerate(zip(keys, place, strict=True)):
-        before = [_equals(*pair) for pair in zip(keys[:index], place[:index], strict=True)]
-        ways += [and_(*before, later) for later in _later(key, value)]
+    for index, (key, is_null) in enumerate(pairs):
+        before = [_equals(each, is_null=null) for each, null in pairs[:index]]
+        ways += [and_(*before, later) for later in _later(key, is_null=is_null)]
     return or_(*ways)
 
 
-def _equals(key: Key, value: Any) -> ColumnElement[bool]:
-    return key.value.is_(None) if value is None else key.value == _bind(key, value)
+def _equals(key: Key, *, is_null: bool) -> ColumnElement[bool]:
+    return key.value.is_(None) if is_null else key.value == key.there
 
 
-def _later(key: Key, value: Any) -> list[ColumnElement[bool]]:
+def _later(key: Key, *, is_null: bool) -> list[ColumnElement[bool]]:
     """Return the ways in which a key can be later; after a last null there is none."""
-    if value is None:
+    if is_null:
         return [] if key.descending else [key.value.is_not(None)]
     if not key.descending:
-        return [key.value > _bind(key, value)]
-    less = key.value < _bind(key, value)
+        return [key.value > key.there]
+    less = key.value < key.there
     return [less, key.value.is_(None)] if key.nullable else [less]
-
-
-def _bind(key: Key, value: Any) -> ColumnElement[Any]:
-    return bindparam(None, value, type_=key.value.type)

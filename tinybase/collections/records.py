@@ -17,7 +17,7 @@ from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
 from tinybase.collections.expressions import RECORDS, in_collection
 from tinybase.collections.hooks import Hooks
-from tinybase.collections.listing import ListRequest, RecordLists
+from tinybase.collections.listing import AnsweredPage, ListRequest, RecordLists
 from tinybase.collections.query import NEWEST_FIRST, chosen_fields
 from tinybase.collections.record import RecordPage, RecordRow, shown
 from tinybase.collections.terms import SortKey, Term, check_sort, check_terms, parse_sort, terms_of
@@ -86,19 +86,46 @@ class Records:
         :raises BadRequest: ``invalid_filter``, ``invalid_sort``, ``invalid_fields`` or
             ``invalid_cursor``.
         """
+        return self._lists.page(
+            self._list_request(
+                actor,
+                collection,
+                filters=filters,
+                sort=sort,
+                limit=limit,
+                offset=offset,
+                cursor=cursor,
+                count=count,
+                fields=fields,
+            )
+        )
+
+    def answer_list(self, actor: Actor, collection: str | Collection, **page: Any) -> AnsweredPage:
+        """Return what :meth:`list` does, in the form in which it is sent to a client.
+
+        :param page: as :meth:`list` takes it.
+        """
+        return self._lists.answer(self._list_request(actor, collection, **page))
+
+    def _list_request(
+        self,
+        actor: Actor,
+        collection: str | Collection,
+        *,
+        filters: Mapping[str, Any] | Sequence[Term],
+        sort: str | Sequence[SortKey],
+        fields: Sequence[str] | None,
+        **page: Any,
+    ) -> ListRequest:
         collection = self._admitted(actor, collection, Operation.LIST)
-        wanted = ListRequest(
+        return ListRequest(
             actor=actor,
             collection=collection,
             filters=terms_of(filters) if isinstance(filters, Mapping) else check_terms(filters),
             sort=parse_sort(sort) if isinstance(sort, str) else check_sort(sort),
-            limit=limit,
-            offset=offset,
-            cursor=cursor,
-            count=count,
             specs=chosen_fields(collection, fields),
+            **page,
         )
-        return self._lists.page(wanted)
 
     def get(
         self,
