@@ -51,7 +51,8 @@ def create_app(config: Config) -> Flask:
 
 def _wire(app: Flask, config: Config, engine: Engine) -> Services:
     dispatcher = Dispatcher(config.hooks.wait_ms)
-    database = Database(engine, dispatcher.run)
+    waits = config.database.busy_timeout_seconds
+    database = Database(engine, dispatcher.run, busy_seconds=waits)
     host = Host(config, database, dispatcher, FunctionTable)
     settings = Settings(database)
     users = Users(database, config, host, settings)

@@ -43,7 +43,7 @@ def add(database, name, value=1):
 def terminate_all(database):
     """Do to the connections of a database what its restart would."""
     if database.engine.dialect.name == "sqlite":
-        for connection in database.reader._free:
+        for connection in database.raw.free:
             connection.close()
         return
     with database.connect() as connection:
@@ -68,7 +68,7 @@ def test_one_connection_serves_one_read_after_another_and_ends_with_the_engine(d
     statement = database.reader.statement(BY_NAME)
     for _ in range(3):
         database.reader.rows(statement, {"name": "one"})
-    (kept,) = database.reader._free
+    (kept,) = database.raw.free
 
     database.engine.dispose()
 

@@ -2,6 +2,6 @@
 
 from tinybase.db.session import Base, Session, db
 from tinybase.db.types import format_time, utcnow
-from tinybase.db.work import Database, Work
+from tinybase.db.work import Database, RawWork, Unit, Work
 
-__all__ = ["Base", "Database", "Session", "Work", "db", "format_time", "utcnow"]
+__all__ = ["Base", "Database", "RawWork", "Session", "Unit", "Work", "db", "format_time", "utcnow"]

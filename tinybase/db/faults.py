@@ -62,7 +62,7 @@ def explained() -> Iterator[None]:
 
 def _meaning(error: SQLAlchemyError) -> TinyBaseError | None:
     if isinstance(error, PoolTimeout):
-        return _busy()
+        return busy()
     if not isinstance(error, DBAPIError):
         return None
     state = getattr(error.orig, "sqlstate", _SQLITE)
@@ -73,13 +73,13 @@ def _meaning(error: SQLAlchemyError) -> TinyBaseError | None:
 
 def _of_sqlite(text: str) -> Unavailable | None:
     if "locked" in text:
-        return _busy()
+        return busy()
     return _full() if "disk is full" in text else None
 
 
 def _of_postgresql(error: DBAPIError, state: object) -> TinyBaseError | None:
     if state in _BUSY_STATES:
-        return _busy()
+        return busy()
     if state in _FULL_STATES:
         return _full()
     if state == _TOO_LONG_STATE:
@@ -100,7 +100,8 @@ def _full() -> Unavailable:
     )
 
 
-def _busy() -> Unavailable:
+def busy() -> Unavailable:
+    """Return the error for a write whose turn did not come."""
     return Unavailable(
         "The database is busy; try again.", code="database_busy", headers=_IN_A_SECOND
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Delete, Engine, Insert, Select, Update
 
 from tinybase.db.faults import explained
-from tinybase.db.reading import Reader, Rows
+from tinybase.db.queue import WriteQueue
+from tinybase.db.raw import RawConnections, Rows, Statement
+from tinybase.db.reading import Reader
 
 Callback = Callable[[], object]
 Runner = Callable[[Sequence[Callback]], None]
@@ -22,11 +24,10 @@ def run_now(callbacks: Sequence[Callback]) -> None:
         callback()
 
 
-class Work:
-    """One transaction that writes; ``connection`` executes its statements."""
+class Unit:
+    """One transaction that writes, as far as it does not matter how."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    def __init__(self) -> None:
         self.callbacks: list[Callback] = []
 
     def after_commit(self, callback: Callback) -> None:
@@ -35,6 +36,36 @@ class Work:
         It is forgotten when the transaction is rolled back.
         """
         self.callbacks.append(callback)
+
+
+class Work(Unit):
+    """One transaction that writes; ``connection`` executes its statements."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self.connection = connection
+
+
+class RawWork(Unit):
+    """One transaction that writes by statements that are compiled already."""
+
+    def __init__(self, connections: RawConnections, connection: Any) -> None:
+        super().__init__()
+        self._connections = connections
+        self._connection = connection
+
+    def one(self, statement: Statement, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Return the only row that a statement finds, or ``None``."""
+        cursor = self._connections.run(self._connection, statement, values)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        # As long as it has a row left, SQLite may not commit.
+        cursor.close()
+        return row
+
+    def change(self, statement: Statement, values: Mapping[str, Any]) -> int:
+        """Execute a statement; return how many rows it changed."""
+        changed: int = self._connections.run(self._connection, statement, values).rowcount
+        return changed
 
 
 class Joint:
@@ -72,15 +103,21 @@ class Joint:
 class Database:
     """The services' door to an engine.
 
-    ``reader`` is the fast door, for statements that are run over and over.
+    ``reader`` is the fast door, for statements that are run over and over; :meth:`write_raw`
+    is the one for what they change.
 
     :param runner: runs what was asked for with ``Work.after_commit``. The application
         gives the host's dispatcher, which bounds how long a request waits for it.
+    :param busy_seconds: how long a write waits for others on SQLite.
     """
 
-    def __init__(self, engine: Engine, runner: Runner = run_now) -> None:
+    def __init__(
+        self, engine: Engine, runner: Runner = run_now, *, busy_seconds: float = 10
+    ) -> None:
         self.engine = engine
-        self.reader = Reader(engine, self._read_slowly)
+        self.raw = RawConnections(engine)
+        self.reader = Reader(engine, self.raw, self._read_slowly)
+        self._queue = WriteQueue.of(engine, busy_seconds)
         self._runner = runner
         self._local = threading.local()
 
@@ -95,6 +132,29 @@ class Database:
         joint: Joint | None = getattr(self._local, "joint", None)
         with self._transaction() if joint is None else joint.part() as work:
             yield work
+
+    @contextmanager
+    def write_raw(self) -> Iterator[RawWork]:
+        """Open a transaction as :meth:`write` does, past SQLAlchemy.
+
+        :raises Unavailable: as :meth:`connect`.
+        """
+        joint: Joint | None = getattr(self._local, "joint", None)
+        if joint is not None:
+            with joint.part() as work:
+                raw = RawWork(self.raw, work.connection.connection.driver_connection)
+                raw.callbacks = work.callbacks
+                yield raw
+            return
+        with explained(), self._queue.turn(), self.raw.transaction() as connection:
+            raw = RawWork(self.raw, connection)
+            yield raw
+        if raw.callbacks:
+            self._runner(raw.callbacks)
+
+    def statement(self, statement: Select[Any] | Insert | Update | Delete) -> Statement:
+        """Compile a statement; what changes from run to run is a named ``bindparam``."""
+        return Statement(self.engine, statement)
 
     @contextmanager
     def together(self, begun: Callable[[Work], object]) -> Iterator[Joint]:
@@ -114,7 +174,7 @@ class Database:
 
     @contextmanager
     def _transaction(self) -> Iterator[Work]:
-        with self.connect() as connection:
+        with self._queue.turn(), self.connect() as connection:
             if self.engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             work = Work(connection)

@@ -1,0 +1,168 @@
+"""Past SQLAlchemy: statements as text, on connections of the driver.
+
+For where every microsecond counts. A statement is compiled once. What is bound to it and what
+comes back is what the driver takes and gives: no column type of SQLAlchemy has a hand in it.
+"""
+
+from __future__ import annotations
+
+from collections import deque, namedtuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Delete, Engine, Insert, Select, Update, event
+from sqlalchemy.exc import DBAPIError
+
+_MOST_FREE = 16
+
+Rows = list[tuple[Any, ...]]
+
+
+class Statement:
+    """A statement as one engine understands it."""
+
+    def __init__(self, engine: Engine, statement: Select[Any] | Insert | Update | Delete) -> None:
+        compiled = statement.compile(dialect=engine.dialect)
+        self.text = compiled.string
+        self._order: Sequence[str] | None = compiled.positiontup
+        self._written = {name: each for name, each in compiled.params.items() if each is not None}
+        columns = statement.selected_columns if isinstance(statement, Select) else ()
+        self._row = namedtuple("_row", [column.key for column in columns])  # type: ignore[misc]
+        self._readers: list[Callable[[Any], Any] | None] = [
+            column.type.dialect_impl(engine.dialect).result_processor(engine.dialect, None)
+            for column in columns
+        ]
+
+    def bound(self, values: Mapping[str, Any]) -> Any:
+        """Return parameters in the form that the driver takes."""
+        if self._written:
+            values = {**self._written, **values}
+        if self._order is None:
+            return values
+        return tuple([values[name] for name in self._order])
+
+    def typed(self, row: Sequence[Any]) -> Any:
+        """Return a row as SQLAlchemy would: with names, and values of the columns' types."""
+        pairs = zip(self._readers, row, strict=True)
+        return self._row(*[value if reader is None else reader(value) for reader, value in pairs])
+
+
+class RawConnections:
+    """Connections of the driver, which are in no transaction as long as nobody has them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.error = engine.dialect.loaded_dbapi.Error
+        self.free: deque[Any] = deque()
+        self._engine = engine
+        self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "BEGIN"
+        event.listen(engine, "engine_disposed", self._close)
+
+    def kept(self) -> Any | None:
+        """Return a connection that was used before, if there is one; it may be dead."""
+        try:
+            return self.free.pop()
+        except IndexError:
+            return None
+
+    def new(self) -> Any:
+        """Take a new connection out of the engine, which has made it ready for use."""
+        pooled = self._engine.raw_connection()
+        connection: Any = pooled.driver_connection
+        pooled.detach()
+        if self._engine.dialect.name == "postgresql":
+            connection.rollback()
+            connection.autocommit = True
+        return connection
+
+    def give_back(self, connection: Any) -> None:
+        """Keep a connection for whoever comes next."""
+        if len(self.free) < _MOST_FREE:
+            self.free.append(connection)
+        else:
+            connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Open a transaction that writes; commit it, or roll it back when the block raises.
+
+        :raises DBAPIError: for what the driver raises here.
+        """
+        connection = self._begun()
+        try:
+            yield connection
+            self.commit(connection)
+        except BaseException:
+            self._give_up(connection)
+            raise
+        self.give_back(connection)
+
+    def run(self, connection: Any, statement: Statement, values: Mapping[str, Any]) -> Any:
+        """Execute a statement; return the cursor.
+
+        :raises DBAPIError: for what the driver raises.
+        """
+        try:
+            return connection.execute(statement.text, statement.bound(values))
+        except self.error as error:
+            raise self.told(error, connection) from error
+
+    def commit(self, connection: Any) -> None:
+        """Commit a transaction.
+
+        :raises DBAPIError: for what the driver raises.
+        """
+        try:
+            connection.commit()
+        except self.error as error:
+            raise self.told(error, connection) from error
+
+    def told(self, error: Any, connection: Any | None) -> BaseException:
+        """Return an exception of the driver in SQLAlchemy's words."""
+        told: BaseException = DBAPIError.instance(
+            None,
+            None,
+            error,
+            self.error,
+            connection_invalidated=self._is_lost(error, connection),
+            dialect=self._engine.dialect,
+        )
+        return told
+
+    def _begun(self) -> Any:
+        connection = self.kept()
+        if connection is not None:
+            try:
+                connection.execute(self._begin)
+            except self.error as error:
+                # The database was restarted, perhaps: nothing has been done, so try anew.
+                is_lost = self._is_lost(error, connection)
+                self._give_up(connection)
+                if not is_lost:
+                    raise self.told(error, None) from error
+            else:
+                return connection
+        try:
+            connection = self.new()
+            connection.execute(self._begin)
+        except self.error as error:
+            if connection is not None:
+                self._give_up(connection)
+            raise self.told(error, connection) from error
+        return connection
+
+    def _give_up(self, connection: Any) -> None:
+        """Roll back; a connection that cannot even do that is of no more use."""
+        try:
+            connection.rollback()
+        except self.error:
+            connection.close()
+        else:
+            self.give_back(connection)
+
+    def _is_lost(self, error: Any, connection: Any | None) -> bool:
+        return bool(self._engine.dialect.is_disconnect(error, connection, None))
+
+    def _close(self, _: Engine) -> None:
+        while (connection := self.kept()) is not None:
+            connection.close()
