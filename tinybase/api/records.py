@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from marshmallow import ValidationError, post_load, validates_schema
@@ -252,12 +253,7 @@ def batch_records(call: Call) -> object:
     An error is that of the first operation that fails, with its index as `operation`.
     """
     results = call.services.records.batch(call.actor, _collection(call), call.body["operations"])
-    return {
-        "results": [
-            {"index": index, "status": _batch_status(result), "record": result.record}
-            for index, result in enumerate(results)
-        ]
-    }
+    return Answer(b'{"results":[%b]}' % b",".join(map(_batch_result, count(), results)))
 
 
 @operations.get(
@@ -358,10 +354,11 @@ def delete_record(call: Call) -> object:
     return Answer()
 
 
-def _batch_status(result: BatchResult) -> int:
-    if result.record is None:
-        return 204
-    return 201 if result.is_new else 200
+def _batch_result(index: int, result: BatchResult) -> bytes:
+    record, status = b"null", 204
+    if result.record is not None:
+        record, status = result.record.as_json(), 201 if result.is_new else 200
+    return b'{"index":%d,"status":%d,"record":%b}' % (index, status, record)
 
 
 def _collection(call: Call) -> Collection:
@@ -409,8 +406,8 @@ def _sort(query: dict[str, Any]) -> list[SortKey] | tuple[SortKey, ...]:
 
 def _created(collection: Collection, record: RecordRow) -> Answer:
     location = f"/api/collections/{collection.name}/records/{record.id}"
-    return Answer(record, 201, {"ETag": etag(record.version), "Location": location})
+    return Answer(record.as_json(), 201, {"ETag": etag(record.version), "Location": location})
 
 
 def _answer(record: RecordRow) -> Answer:
-    return Answer(record, headers={"ETag": etag(record.version)})
+    return Answer(record.as_json(), headers={"ETag": etag(record.version)})

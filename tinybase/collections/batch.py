@@ -31,6 +31,11 @@ class Op(StrEnum):
         """Return the operations one of whose rules must admit the caller."""
         return _RULES[self]
 
+    @property
+    def is_whole(self) -> bool:
+        """Say whether it brings a whole record."""
+        return self in (Op.CREATE, Op.REPLACE, Op.UPSERT)
+
 
 _RULES: Mapping[Op, tuple[Operation, ...]] = {
     Op.CREATE: (Operation.CREATE,),

@@ -21,14 +21,14 @@ from tinybase.collections.changes import Report, SchemaChange
 from tinybase.collections.collection import Collection
 from tinybase.collections.compiled import CompiledSchema, equal
 from tinybase.collections.expressions import RECORDS, expressions_of, in_collection
-from tinybase.collections.hooks import Hooks, tell_deleted
+from tinybase.collections.hooks import Audience, Hooks, tell_deleted
 from tinybase.collections.indexes import Definitions, wanted_indexes
 from tinybase.collections.options import parse_options, stored_options
 from tinybase.collections.preconditions import Versions, version_mismatch
 from tinybase.collections.record import RecordRow, shown
 from tinybase.collections.schema import parse_schema
 from tinybase.config import Config
-from tinybase.db import Database, utcnow
+from tinybase.db import Database, RawWork, utcnow
 from tinybase.db.models import Collection as CollectionModel
 from tinybase.errors import BadRequest, Fault, Invalid
 
@@ -41,6 +41,8 @@ _NAME = re.compile(NAME_PATTERN)
 _BY_NAME = select(COLLECTIONS.c.id, COLLECTIONS.c.version).where(
     COLLECTIONS.c.name == bindparam("name")
 )
+_VERSION_BY_ID = select(COLLECTIONS.c.version).where(COLLECTIONS.c.id == bindparam("id"))
+_BY_ID = select(COLLECTIONS).where(COLLECTIONS.c.id == bindparam("id"))
 _MOST_KNOWN = 1_000
 
 
@@ -54,11 +56,13 @@ class Collections:
     def __init__(self, database: Database, config: Config, hooks: Hooks) -> None:
         self._database = database
         self._default_access = config.collections.default_access
-        self._hooks = hooks
+        self._audience = Audience(hooks)
         self._expressions = expressions_of(database.engine)
         self._indexes = IndexBuilder(database, config.database.busy_timeout_seconds)
         self._known = _Known()
         self._by_name = database.reader.statement(_BY_NAME)
+        self._version = database.statement(_VERSION_BY_ID.with_for_update(read=True))
+        self._by_id = database.statement(_BY_ID)
 
     def get(self, name: str) -> Collection:
         """Return a collection as it is now.
@@ -113,6 +117,23 @@ class Collections:
         if now is None:
             raise collection_not_found(collection.name)
         return now
+
+    def current_raw(self, work: RawWork, collection: Collection) -> Collection:
+        """Return what :meth:`current` does, in a transaction past SQLAlchemy.
+
+        :raises NotFound: when it has been deleted meanwhile.
+        """
+        key = {"id": str(collection.id)}
+        version = work.one(self._version, key)
+        if version is None:
+            raise collection_not_found(collection.name)
+        known = self._known.get(collection.id, version[0])
+        if known is not None:
+            return known
+        row = work.one(self._by_id, key)
+        if row is None:
+            raise collection_not_found(collection.name)
+        return self._remembered(self._by_id.typed(row)._asdict())
 
     def create(
         self,
@@ -244,7 +265,7 @@ class Collections:
         """
         with self._moved_indexes(self.get(name), None), self._database.write() as work:
             collection = self._for_update(work.connection, name, if_match)
-            tell_deleted(self._hooks, work, collection, _records_of(work.connection, collection))
+            tell_deleted(self._audience, work, collection, _records_of(work.connection, collection))
             self._sync_indexes(work.connection, collection, None)
             work.connection.execute(RECORDS.delete().where(in_collection(collection.id)))
             work.connection.execute(COLLECTIONS.delete().where(COLLECTIONS.c.id == collection.id))

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from marshmallow import EXCLUDE, RAISE, ValidationError
 
-from tinybase.collections.fields import schema_of
+from tinybase.collections.fields import schema_of, steps_of
 from tinybase.collections.messages import Location, faults_of
 from tinybase.collections.spec import FieldSpec, Kind
 from tinybase.errors import Fault, Invalid
@@ -55,12 +55,45 @@ class CompiledSchema:
         self._schema = schema_of(specs, EXCLUDE if drop_unknown else RAISE)
         self._names = [spec.name for spec in specs]
         self._is_flat = not any(map(_has_fields_inside, specs))
+        self._steps = [
+            (spec.name, spec, *steps_of(spec, self._schema.fields[f"field_{index}"]))
+            for index, spec in enumerate(specs)
+        ]
 
     def load(self, data: Mapping[str, Any]) -> Document:
         """Return the stored form of a whole record, with every declared field.
 
         :raises RecordInvalid: with every fault of the data.
         """
+        try:
+            good = self._load_good(data)
+        except ValidationError:
+            good = None
+        return self._load_or_tell(data) if good is None else good
+
+    def _load_good(self, data: Mapping[str, Any]) -> Document | None:
+        """Load a record that nothing is wrong with; else it is for marshmallow to say what is."""
+        loaded: Document = {}
+        given = 0
+        for name, spec, read, checks in self._steps:
+            if name not in data:
+                if spec.must_be_given:
+                    return None
+                loaded[name] = deepcopy(spec.absent)
+                continue
+            given += 1
+            value = data[name]
+            if value is None:
+                if spec.required:
+                    return None
+            else:
+                value = read(value)
+                for check in checks:
+                    check(value)
+            loaded[name] = value
+        return loaded if given == len(data) else None
+
+    def _load_or_tell(self, data: Mapping[str, Any]) -> Document:
         faults = self._wrapping_faults(data)
         try:
             loaded: Document = self._schema.load(data)
@@ -133,7 +166,32 @@ class CompiledSchema:
 
 def equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Say whether two documents are the same JSON, for which ``1`` is not ``true``."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    try:
+        return _sorted(one) == _sorted(other)
+    except orjson.JSONEncodeError:
+        return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def as_text(document: Mapping[str, Any]) -> str:
+    """Return a document as it is stored."""
+    try:
+        return orjson.dumps(document).decode()
+    except orjson.JSONEncodeError:
+        # Subclasses of numbers, which the one does not take and the other does.
+        return json.dumps(document)
+
+
+def from_text(text: str) -> Document:
+    """Read a document that is stored; authors may have stored it, in their own way."""
+    try:
+        document: Document = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        document = json.loads(text)
+    return document
+
+
+def _sorted(document: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
 def _has_fields_inside(spec: FieldSpec) -> bool:

@@ -135,6 +135,16 @@ def field_of(spec: FieldSpec, unknown: str = "raise") -> DataField:
     return _Value(_READERS[spec.kind, spec.strict], **options)
 
 
+def steps_of(spec: FieldSpec, field: Any) -> tuple[Callable[[Any], Any], Sequence[Check]]:
+    """Return what reads a value that is not null, and what checks it then.
+
+    Together they are what a compiled field does, without its overhead.
+    """
+    if isinstance(field, _Value):
+        return _READERS[spec.kind, spec.strict], _checks(spec)
+    return field.deserialize, ()
+
+
 def item_of(spec: FieldSpec | None, unknown: str = "raise") -> DataField:
     """Compile what a list holds; ``None`` is anything."""
     return field_of(spec, unknown) if spec else _Value(read_json, allow_none=True)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import pluggy
 
 from tinybase.collections.collection import Collection
 from tinybase.collections.record import RecordRow
-from tinybase.db import Work
+from tinybase.db import Unit
 from tinybase.host import event_facts
+from tinybase.host.plugin import is_heard
 from tinybase_hookspecs import RecordCreateEvent, RecordDeleteEvent, RecordUpdateEvent
+
+_MOST_KNOWN = 10_000
 
 
 class Hooks(Protocol):
@@ -23,39 +27,80 @@ class Hooks(Protocol):
         """Return the plugin manager that is in force now."""
 
 
-def tell_created(hooks: Hooks, work: Work, collection: Collection, record: RecordRow) -> None:
+class Audience:
+    """Tells who is to be told; ``pm`` is the plugin manager that is in force now.
+
+    Whether anybody wants the events of a collection is found out once for each.
+    """
+
+    def __init__(self, hooks: Hooks) -> None:
+        self._hooks = hooks
+        self._known: tuple[pluggy.PluginManager, dict[tuple[str, str], tuple[int, bool]]] | None
+        self._known = None
+
+    def of(self, name: str, collection: Collection) -> Listeners | None:
+        """Return those who want to be told of a record, or ``None``.
+
+        :raises Conflict: as :func:`event_facts`, when there are handlers of the hook at all.
+        """
+        pm = self._hooks.pm
+        hook: pluggy.HookCaller = getattr(pm.hook, name)
+        count = len(hook.get_hookimpls())
+        if not count:
+            return None
+        facts = event_facts()
+        known = self._known
+        if known is None or known[0] is not pm or len(known[1]) >= _MOST_KNOWN:
+            self._known = known = (pm, {})
+        key = (name, collection.name)
+        found = known[1].get(key)
+        if found is None or found[0] != count:
+            found = known[1][key] = (count, is_heard(hook, "collection", collection.name))
+        return Listeners(hook, facts) if found[1] else None
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """A hook somebody wants to be called, and the fields that its events have in common."""
+
+    hook: pluggy.HookCaller
+    facts: Mapping[str, Any]
+
+
+def tell_created(audience: Audience, work: Unit, collection: Collection, record: RecordRow) -> None:
     """Tell that a record was created, after the commit."""
-    hook = hooks.pm.hook.tinybase_on_record_create
-    if hook.get_hookimpls():
+    listeners = audience.of("tinybase_on_record_create", collection)
+    if listeners is not None:
         event = RecordCreateEvent(
-            collection.name, record.id, record.data, record.owner_id, **event_facts()
+            collection.name, record.id, record.data, record.owner_id, **listeners.facts
         )
-        work.after_commit(partial(hook, event=event))
+        work.after_commit(partial(listeners.hook, event=event))
 
 
 def tell_updated(
-    hooks: Hooks, work: Work, collection: Collection, before: RecordRow, after: RecordRow
+    audience: Audience, work: Unit, collection: Collection, before: RecordRow, after: RecordRow
 ) -> None:
     """Tell that a record was changed, after the commit."""
-    hook = hooks.pm.hook.tinybase_on_record_update
-    if hook.get_hookimpls():
+    listeners = audience.of("tinybase_on_record_update", collection)
+    if listeners is not None:
         event = RecordUpdateEvent(
-            collection.name, after.id, before.data, after.data, after.owner_id, **event_facts()
+            collection.name, after.id, before.data, after.data, after.owner_id, **listeners.facts
         )
-        work.after_commit(partial(hook, event=event))
+        work.after_commit(partial(listeners.hook, event=event))
 
 
 def tell_deleted(
-    hooks: Hooks, work: Work, collection: Collection, records: Iterable[RecordRow]
+    audience: Audience, work: Unit, collection: Collection, records: Iterable[RecordRow]
 ) -> None:
     """Tell that records were deleted, one by one, after the commit.
 
     :param records: are not looked at when nobody listens.
     """
-    hook = hooks.pm.hook.tinybase_on_record_delete
-    if not hook.get_hookimpls():
+    listeners = audience.of("tinybase_on_record_delete", collection)
+    if listeners is None:
         return
-    facts = event_facts()
     for record in records:
-        event = RecordDeleteEvent(collection.name, record.id, record.data, record.owner_id, **facts)
-        work.after_commit(partial(hook, event=event))
+        event = RecordDeleteEvent(
+            collection.name, record.id, record.data, record.owner_id, **listeners.facts
+        )
+        work.after_commit(partial(listeners.hook, event=event))

@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Row
 
 from tinybase.collections.collection import Collection
 from tinybase.collections.compiled import Document
 from tinybase.collections.spec import FieldSpec
+from tinybase.db import format_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,19 @@ class RecordRow:
     def columns(self) -> dict[str, Any]:
         """Return it as a row of the table."""
         return {name: getattr(self, name) for name in type(self).__slots__}
+
+    def as_json(self) -> bytes:
+        """Return it as the API shows it."""
+        shown = {
+            "id": self.id,
+            "collection_id": self.collection_id,
+            "owner_id": self.owner_id,
+            "data": self.data,
+            "version": self.version,
+            "created_at": format_time(self.created_at),
+            "updated_at": format_time(self.updated_at),
+        }
+        return orjson.dumps(shown)
 
 
 @dataclass(frozen=True, slots=True)

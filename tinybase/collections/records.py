@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -16,12 +16,17 @@ from tinybase.collections.batch import BatchOperation, BatchResult, carry_out, t
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
 from tinybase.collections.expressions import RECORDS, in_collection
-from tinybase.collections.hooks import Hooks
+from tinybase.collections.hooks import Audience, Hooks
 from tinybase.collections.listing import AnsweredPage, ListRequest, RecordLists
 from tinybase.collections.query import NEWEST_FIRST, chosen_fields
 from tinybase.collections.record import RecordPage, RecordRow, shown
 from tinybase.collections.terms import SortKey, Term, check_sort, check_terms, parse_sort, terms_of
-from tinybase.collections.writing import Writing, constraints_explained
+from tinybase.collections.writing import (
+    Prepared,
+    RecordStatements,
+    Writing,
+    constraints_explained,
+)
 from tinybase.config import Config
 from tinybase.db import Database
 from tinybase.errors import Forbidden, Unauthenticated
@@ -47,10 +52,11 @@ class Records:
         collections: Collections,
     ) -> None:
         self._database = database
-        self._hooks = hooks
+        self._audience = Audience(hooks)
         self._collections = collections
         self._answered = AnsweredRecords(database)
         self._lists = RecordLists(database)
+        self._statements = RecordStatements(database)
 
     def admit(self, actor: Actor, name: str, *operations: Operation) -> Collection:
         """Return a collection whose rule admits the actor, as far as no record is looked at.
@@ -175,7 +181,7 @@ class Records:
         :raises Conflict: ``unique_violation``.
         """
         _check_may_give_away(actor, owner_id)
-        with self._writing(actor, collection, Operation.CREATE) as writing:
+        with self._writing(actor, collection, Operation.CREATE, whole=[data]) as writing:
             return writing.create(data, owner_id=owner_id)
 
     def update(
@@ -226,7 +232,7 @@ class Records:
         """
         _check_may_give_away(actor, owner_id)
         wanted = (Operation.UPDATE, Operation.CREATE)
-        with self._writing(actor, collection, *wanted) as writing:
+        with self._writing(actor, collection, *wanted, whole=[data]) as writing:
             return writing.put(
                 record_id, data, owner_id=owner_id, if_match=if_match, only_new=only_new
             )
@@ -257,7 +263,8 @@ class Records:
         """
         wanted = (Operation.CREATE, Operation.UPDATE, Operation.DELETE)
         results = []
-        with self._writing(actor, collection, *wanted) as writing:
+        whole = [each.data for each in operations if each.data is not None and each.op.is_whole]
+        with self._writing(actor, collection, *wanted, whole=whole) as writing:
             current = writing.collection
             for index, operation in enumerate(operations):
                 with told_of(index, operation), constraints_explained(current):
@@ -274,16 +281,25 @@ class Records:
 
     @contextmanager
     def _writing(
-        self, actor: Actor, collection: str | Collection, *operations: Operation
+        self,
+        actor: Actor,
+        collection: str | Collection,
+        *operations: Operation,
+        whole: Iterable[Mapping[str, Any]] = (),
     ) -> Iterator[Writing]:
-        """Open a transaction for a collection that stays as it is until the end of it."""
+        """Open a transaction for a collection that stays as it is until the end of it.
+
+        :param whole: the whole records that will be written.
+        """
         seen = self._admitted(actor, collection, *operations)
-        with self._database.write() as work:
-            current = self._collections.current(work.connection, seen)
+        prepared = Prepared(seen.compiled, whole)
+        with self._database.write_raw() as work:
+            current = self._collections.current_raw(work, seen)
             # It may have changed since it was seen, and its rules with it.
-            current = _admitted(current, actor, operations, seen.name)
+            if current is not seen:
+                current = _admitted(current, actor, operations, seen.name)
             with constraints_explained(current):
-                yield Writing(self._hooks, work, current, actor)
+                yield Writing(self._audience, work, self._statements, current, actor, prepared)
 
 
 def _admitted(

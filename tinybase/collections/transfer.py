@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
 from tinybase.collections.expressions import RECORDS, in_collection
-from tinybase.collections.hooks import Hooks, tell_created
+from tinybase.collections.hooks import Audience, Hooks, tell_created
 from tinybase.collections.record import RecordRow, shown
 from tinybase.collections.writing import check_owner_exists, constraints_explained
 from tinybase.db import Database, Work, utcnow
@@ -78,7 +78,7 @@ class RecordTransfer:
 
     def __init__(self, database: Database, hooks: Hooks, collections: Collections) -> None:
         self._database = database
-        self._hooks = hooks
+        self._audience = Audience(hooks)
         self._collections = collections
 
     def records(self, collection: Collection) -> Iterator[RecordRow]:
@@ -146,7 +146,7 @@ class RecordTransfer:
         lines = {each.line for each in refused}
         for number, row in rows.items():
             if number not in lines:
-                tell_created(self._hooks, work, collection, row)
+                tell_created(self._audience, work, collection, row)
 
 
 class _Prepared:

@@ -2,30 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
 from tinybase.actors import Actor
 from tinybase.collections.access import Operation, check_owner, record_not_found
+from tinybase.collections.answered import answered_columns
 from tinybase.collections.collection import Collection
-from tinybase.collections.compiled import Document, equal
-from tinybase.collections.expressions import RECORDS, in_collection
-from tinybase.collections.hooks import Hooks, tell_created, tell_deleted, tell_updated
+from tinybase.collections.compiled import (
+    CompiledSchema,
+    Document,
+    RecordInvalid,
+    as_text,
+    equal,
+    from_text,
+)
+from tinybase.collections.expressions import RECORDS
+from tinybase.collections.hooks import Audience, tell_created, tell_deleted, tell_updated
 from tinybase.collections.indexes import unique_violation
 from tinybase.collections.preconditions import version_mismatch
-from tinybase.collections.record import RecordRow, shown
-from tinybase.db import Work, utcnow
+from tinybase.collections.record import RecordRow
+from tinybase.db import Database, RawWork, format_time, utcnow
 from tinybase.db.models import User
 from tinybase.errors import Conflict, Fault, Invalid, TinyBaseError, Unauthenticated
 
 USERS = User.__table__
+
+
+class RecordStatements:
+    """What is said to the database about single records, compiled once."""
+
+    def __init__(self, database: Database) -> None:
+        seen = (
+            RECORDS.c.id == bindparam("of_id"),
+            RECORDS.c.collection_id == bindparam("of_collection"),
+            RECORDS.c.version == bindparam("of_version"),
+        )
+        content = {
+            name: bindparam(name, type_=RECORDS.c[name].type)
+            for name in ("data", "version", "updated_at")
+        }
+        owner = {"owner_id": bindparam("owner_id", type_=RECORDS.c.owner_id.type)}
+        by_id = select(*answered_columns(database.engine)).where(RECORDS.c.id == bindparam("id"))
+        user = select(USERS.c.id).where(USERS.c.id == bindparam("id"))
+        self.find = database.statement(by_id.with_for_update())
+        self.insert = database.statement(RECORDS.insert())
+        # A column that is named is written, and its indexes with it, even if it stays the same.
+        self.update = database.statement(RECORDS.update().where(*seen).values(content))
+        self.give = database.statement(RECORDS.update().where(*seen).values({**content, **owner}))
+        self.delete = database.statement(RECORDS.delete().where(*seen))
+        self.find_user = database.statement(user.with_for_update(read=True))
+
+
+class Prepared:
+    """Records that were checked before the transaction, so that nobody waits for that.
+
+    What does not fit the schema is checked again in its turn, and refused then. So is
+    everything when the schema has changed meanwhile.
+    """
+
+    def __init__(self, schema: CompiledSchema, records: Iterable[Mapping[str, Any]]) -> None:
+        self._schema = schema
+        self._loaded: dict[int, Document] = {}
+        for data in records:
+            try:
+                self._loaded[id(data)] = schema.load(data)
+            except RecordInvalid:
+                return
+
+    def load(self, schema: CompiledSchema, data: Mapping[str, Any]) -> Document:
+        """Return the stored form of a whole record.
+
+        :raises RecordInvalid: with every fault of the data.
+        """
+        known = self._loaded.pop(id(data), None) if schema is self._schema else None
+        return schema.load(data) if known is None else known
 
 
 class Writing:
@@ -35,11 +94,21 @@ class Writing:
     certain record is checked here. The extensions are told after the commit.
     """
 
-    def __init__(self, hooks: Hooks, work: Work, collection: Collection, actor: Actor) -> None:
+    def __init__(
+        self,
+        audience: Audience,
+        work: RawWork,
+        statements: RecordStatements,
+        collection: Collection,
+        actor: Actor,
+        prepared: Prepared,
+    ) -> None:
         self.collection = collection
-        self._hooks = hooks
+        self._audience = audience
         self._work = work
+        self._statements = statements
         self._actor = actor
+        self._prepared = prepared
 
     def create(
         self,
@@ -77,7 +146,7 @@ class Writing:
         """Replace a record whole."""
         row = self._existing(record_id)
         self._check(Operation.UPDATE, row, if_match)
-        return self._overwrite(row, self.collection.compiled.load(data), None)
+        return self._overwrite(row, self._load(data), None)
 
     def put(
         self,
@@ -92,8 +161,7 @@ class Writing:
         row = self._with_id(record_id)
         if row is not None and row.collection_id == self.collection.id:
             self._check(Operation.UPDATE, row, if_match, only_new=only_new)
-            whole = self.collection.compiled.load(data)
-            return self._overwrite(row, whole, owner_id), False
+            return self._overwrite(row, self._load(data), owner_id), False
         if not self.collection.rules.admits(self._actor, Operation.CREATE):
             raise record_not_found(record_id)
         self._check_precondition_given(if_match, only_new=only_new)
@@ -107,67 +175,73 @@ class Writing:
         """Delete a record."""
         row = self._existing(record_id)
         self._check(Operation.DELETE, row, if_match)
-        deleted = self._work.connection.execute(RECORDS.delete().where(*self._this(row)))
-        if deleted.rowcount == 0:
+        if self._work.change(self._statements.delete, _as_seen(row)) == 0:
             raise version_mismatch("record", None)
-        tell_deleted(self._hooks, self._work, self.collection, [shown(self.collection, row)])
+        tell_deleted(self._audience, self._work, self.collection, [self._shown(row)])
 
     def _insert(self, record_id: UUID, data: Mapping[str, Any], owner_id: UUID | None) -> RecordRow:
-        check_owner_exists(self._work.connection, owner_id)
+        self._check_owner_exists(owner_id)
         now = utcnow()
         record = RecordRow(
             id=record_id,
             collection_id=self.collection.id,
             owner_id=owner_id or self._actor.user_id,
-            data=self.collection.compiled.load(data),
+            data=self._load(data),
             version=1,
             created_at=now,
             updated_at=now,
         )
-        self._work.connection.execute(RECORDS.insert().values(record.columns()))
-        tell_created(self._hooks, self._work, self.collection, record)
+        self._work.change(self._statements.insert, _as_stored(record))
+        tell_created(self._audience, self._work, self.collection, record)
         return record
 
-    def _overwrite(self, row: Row[Any], data: Document, owner_id: UUID | None) -> RecordRow:
+    def _overwrite(self, row: RecordRow, data: Document, owner_id: UUID | None) -> RecordRow:
         """Write a record in the place of the version that was looked at, if it differs."""
-        check_owner_exists(self._work.connection, owner_id)
-        before = shown(self.collection, row)
-        after = replace(before, data=data, owner_id=owner_id or before.owner_id)
-        if after.owner_id == before.owner_id and equal(data, before.data):
+        self._check_owner_exists(owner_id)
+        before = self._shown(row)
+        keeps_owner = owner_id is None or owner_id == before.owner_id
+        if keeps_owner and equal(data, before.data):
             return before
-        after = replace(after, version=before.version + 1, updated_at=utcnow())
-        values = after.columns()
-        changed = {name: values[name] for name in ("owner_id", "data", "version", "updated_at")}
-        written = self._work.connection.execute(
-            RECORDS.update().where(*self._this(row)).values(changed)
+        after = replace(
+            before,
+            data=data,
+            owner_id=owner_id or before.owner_id,
+            version=before.version + 1,
+            updated_at=utcnow(),
         )
-        if written.rowcount == 0:
+        statement = self._statements.update if keeps_owner else self._statements.give
+        if self._work.change(statement, {**_as_stored(after), **_as_seen(row)}) == 0:
             raise version_mismatch("record", None)
-        tell_updated(self._hooks, self._work, self.collection, before, after)
+        tell_updated(self._audience, self._work, self.collection, before, after)
         return after
 
-    def _existing(self, record_id: UUID) -> Row[Any]:
+    def _load(self, data: Mapping[str, Any]) -> Document:
+        return self._prepared.load(self.collection.compiled, data)
+
+    def _shown(self, row: RecordRow) -> RecordRow:
+        return replace(row, data=self.collection.compiled.show(row.data))
+
+    def _existing(self, record_id: UUID) -> RecordRow:
         row = self._with_id(record_id)
         if row is None or row.collection_id != self.collection.id:
             raise record_not_found(record_id)
         return row
 
-    def _with_id(self, record_id: UUID) -> Row[Any] | None:
-        statement = select(RECORDS).where(RECORDS.c.id == record_id).with_for_update()
-        return self._work.connection.execute(statement).one_or_none()
+    def _with_id(self, record_id: UUID) -> RecordRow | None:
+        """Return the record as it is stored, and keep others from changing it."""
+        row = self._work.one(self._statements.find, {"id": str(record_id)})
+        return None if row is None else _record(row)
 
-    def _this(self, seen: Row[Any]) -> tuple[ColumnElement[bool], ...]:
-        """Return the condition for a record in the version that was looked at, and no other."""
-        return (
-            RECORDS.c.id == seen.id,
-            in_collection(self.collection.id),
-            RECORDS.c.version == seen.version,
-        )
+    def _check_owner_exists(self, owner_id: UUID | None) -> None:
+        if owner_id is None:
+            return
+        if self._work.one(self._statements.find_user, {"id": str(owner_id)}) is None:
+            raise _unknown_user()
 
     def _check(
         self,
         operation: Operation,
-        row: Row[Any],
+        row: RecordRow,
         if_match: Container[int] | None,
         *,
         only_new: bool = False,
@@ -207,10 +281,50 @@ def check_owner_exists(connection: Connection, owner_id: UUID | None) -> None:
         return
     user = select(USERS.c.id).where(USERS.c.id == owner_id)
     if connection.execute(user.with_for_update(read=True)).one_or_none() is None:
-        raise Invalid([Fault(("query", "owner_id"), "There is no such user.", "unknown_user")])
+        raise _unknown_user()
 
 
-def _id_conflict(collection: Collection, row: Row[Any]) -> Conflict:
+def _unknown_user() -> Invalid:
+    return Invalid([Fault(("query", "owner_id"), "There is no such user.", "unknown_user")])
+
+
+def _record(row: tuple[Any, ...]) -> RecordRow:
+    """Return a row of :func:`answered_columns`."""
+    record_id, collection_id, owner_id, data, version, created_at, updated_at = row
+    return RecordRow(
+        id=UUID(record_id),
+        collection_id=UUID(collection_id),
+        owner_id=None if owner_id is None else UUID(owner_id),
+        data=from_text(data),
+        version=version,
+        created_at=datetime.fromisoformat(created_at),
+        updated_at=datetime.fromisoformat(updated_at),
+    )
+
+
+def _as_stored(record: RecordRow) -> dict[str, Any]:
+    """Return the columns of a record, as both drivers take them."""
+    return {
+        "id": str(record.id),
+        "collection_id": str(record.collection_id),
+        "owner_id": None if record.owner_id is None else str(record.owner_id),
+        "data": as_text(record.data),
+        "version": record.version,
+        "created_at": format_time(record.created_at),
+        "updated_at": format_time(record.updated_at),
+    }
+
+
+def _as_seen(row: RecordRow) -> dict[str, Any]:
+    """Return the condition for a record in the version that was looked at, and no other."""
+    return {
+        "of_id": str(row.id),
+        "of_collection": str(row.collection_id),
+        "of_version": row.version,
+    }
+
+
+def _id_conflict(collection: Collection, row: RecordRow) -> Conflict:
     where = "This" if row.collection_id == collection.id else "Another"
     return Conflict(
         f"{where} collection has a record with this id; choose another id.", code="id_conflict"

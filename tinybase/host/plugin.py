@@ -8,7 +8,7 @@ import inspect
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +28,7 @@ COLLECTING = frozenset(name for name in HOOKS if name.startswith("tinybase_regis
 """The hooks that are called while extensions are loaded, where a failure is the loader's."""
 
 _STATS = "tinybase_stats"  # the attribute of an implementation in which we find its counters
+_WANTS = "tinybase_wants"  # the one with the field of events that it filters by, and the test
 _MARK = "tinybase_impl"  # the attribute in which pluggy's marker of our project keeps its options
 
 
@@ -120,29 +121,34 @@ def _implementation(row: Handler, guard: Guard) -> Callable[..., Any]:
 
     if not inspect.signature(getattr(tinybase_hookspecs, row.hook)).parameters:
         return lambda: guard.call(lambda: call(None))
-    matches = _matcher(row.filters)
+    if not row.filters:
+        return lambda event: guard.call(lambda: call(own_event(event)))
+    ((field, patterns),) = row.filters.items()
+    wants = _test_of(patterns)
 
     def implementation(event: Any) -> Any:
-        if matches(event):
+        if wants(getattr(event, field)):
             return guard.call(lambda: call(own_event(event)))
         return None
 
+    vars(implementation)[_WANTS] = (field, wants)
     return implementation
 
 
-def _matcher(filters: Mapping[str, tuple[str, ...]]) -> Callable[[Any], bool]:
-    """Return a test of an event against the filters of a handler."""
-    if not filters:
-        return lambda event: True  # noqa: ARG005
-    ((field, patterns),) = filters.items()
+def is_heard(hook: pluggy.HookCaller, field: str, value: str) -> bool:
+    """Say whether some handler of a hook is called for events with this value of a field."""
+    for each in hook.get_hookimpls():
+        by, wants = getattr(each.function, _WANTS, (None, None))
+        if wants is None or by != field or wants(value):
+            return True
+    return False
+
+
+def _test_of(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Return a test of a value against the patterns of a handler."""
     exact = frozenset(pattern for pattern in patterns if not re.search(r"[*?\[]", pattern))
     globs = [re.compile(fnmatch.translate(p)).match for p in patterns if p not in exact]
-
-    def matches(event: Any) -> bool:
-        value = getattr(event, field)
-        return value in exact or any(match(value) for match in globs)
-
-    return matches
+    return lambda value: value in exact or any(match(value) for match in globs)
 
 
 def _by_hook(declarations: Iterable[Declaration]) -> dict[str, list[Any]]:
