@@ -329,7 +329,7 @@ def test_records_are_filtered_sorted_and_paged(site):
         ("offset=-1", 422, "validation_error"),
         ("offset=10000001", 422, "validation_error"),
         ("count=perhaps", 422, "validation_error"),
-        ("cursor=x", 400, "unknown_parameter"),
+        ("cursor=x", 400, "invalid_cursor"),
         ("expand=owner", 400, "unknown_parameter"),
         ("limit=1&limit=2", 400, "duplicate_parameter"),
         ("filter[title]=a%00", 422, "validation_error"),

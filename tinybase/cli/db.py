@@ -1,4 +1,4 @@
-"""``tinybase db``: the version of the database, and backups of it."""
+"""``tinybase db``: the version of the database, backups and copies of it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import click
 
 from tinybase.cli import context
 from tinybase.cli.backups import backup, restore
+from tinybase.cli.copying import copy
 from tinybase.cli.output import details, emit_json, json_option, note
 
 
 @click.group("db")
 def command() -> None:
-    """Upgrade the database, ask for its version, back it up and restore it."""
+    """Upgrade the database, ask for its version, back it up, restore it and copy it."""
 
 
 command.add_command(backup)
 command.add_command(restore)
+command.add_command(copy)
 
 
 @command.command("upgrade")

@@ -22,6 +22,9 @@ REVISIONS = ("0001", "0002", "0003", "0004")
 
 HEAD = REVISIONS[-1]
 
+UNFINISHED = f"copying-{HEAD}"
+"""What a database says instead of a revision until all of a copy is there."""
+
 _SCRIPTS = Path(__file__).with_name("migrations")
 _ADVISORY_LOCK = 0x54494E59_42415345  # "TINYBASE"
 
@@ -42,7 +45,7 @@ def opened(config: Config) -> Iterator[Engine]:
 
 def current(engine: Engine) -> str | None:
     """Return the revision of the database, ``None`` when it has no tables of TinyBase."""
-    if _is_missing_file(engine):
+    if is_missing_file(engine):
         return None
     with engine.connect() as connection:
         return _revision(connection)
@@ -104,6 +107,10 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _refuse_newer(found: str | None) -> None:
+    if found == UNFINISHED:
+        raise Unavailable(
+            "The database is an unfinished copy. Run the same tinybase db copy again to finish it."
+        )
     if found is not None and found not in REVISIONS:
         raise Unavailable(
             f"The database is at revision {found}, which this TinyBase does not know: a newer "
@@ -120,7 +127,7 @@ def _refuse_foreign(connection: Connection, before: str | None) -> None:
         )
 
 
-def _is_missing_file(engine: Engine) -> bool:
+def is_missing_file(engine: Engine) -> bool:
     """Say whether connecting would only create an empty SQLite file."""
     name = engine.url.database
     return engine.dialect.name == "sqlite" and bool(name) and not Path(str(name)).exists()

@@ -78,6 +78,22 @@ class SqliteBackups:
         complete(private, self._database)
 
 
+@contextmanager
+def held(path: str | Path, what: str) -> Iterator[sqlite3.Connection]:
+    """Open a database that nobody else has open, and keep others away for the block.
+
+    :param what: the beginning of the sentence that refuses.
+    :raises Conflict: while somebody else uses it.
+    """
+    with closing(_connect(Path(path))) as connection:
+        with _explained(Path(path)):
+            _be_alone(connection, what)
+        try:
+            yield connection
+        finally:
+            connection.execute("PRAGMA journal_mode = WAL")
+
+
 def _copy(
     database: Path,
     target: Path,
@@ -141,7 +157,7 @@ def _is_sound(database: Path) -> bool:
     return bool(found == "ok")
 
 
-def _be_alone(connection: sqlite3.Connection) -> None:
+def _be_alone(connection: sqlite3.Connection, what: str = "The database") -> None:
     """Make sure that nobody else has the database open, and keep it so."""
     try:
         # Leaving the mode with a log is granted to the only one that has the file open.
@@ -151,13 +167,13 @@ def _be_alone(connection: sqlite3.Connection) -> None:
         connection.execute("COMMIT")
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
-            raise _in_use() from error
+            raise _in_use(what) from error
         raise
 
 
-def _in_use() -> Conflict:
+def _in_use(what: str = "The database") -> Conflict:
     return Conflict(
-        "The database is in use, by a server perhaps; nothing was changed. Stop what uses it, "
+        f"{what} is in use, by a server perhaps; nothing was changed. Stop what uses it, "
         "and try again."
     )
 
