@@ -318,7 +318,7 @@ HOSTILE: Mapping[str, tuple[Callable[[Path], object], str]] = {
         ),
         "b-one is editable",
     ),
-    "a path file": (editable_wheel, "leads Python to files elsewhere"),
+    "a path file": (editable_wheel, "path file __editable__.tbdep.pth"),
     "another system": (
         lambda path: of_package(path, file="tbdep-1.0-cp27-cp27m-win32.whl"),
         "win32.whl is made for another machine",

@@ -33,7 +33,14 @@ BROKEN = {
     "hangs": ("import time; time.sleep(60)", "longer than 1 s"),
     "later": (WITH_FUNCTION.format(name="earlier"), "earlier"),
 }
+SIGNS_IN = ("TINYBASE_GIT_TOKEN", "PIP_INDEX_URL", "SSH_AUTH_SOCK", "GIT_CONFIG_VALUE_0")
+READS = f"""
+import os
+assert os.environ["SLACK_TOKEN"] == "its own"
+assert not os.environ.keys() & {set(SIGNS_IN)}
+"""
 FINE = {
+    "reads-its-settings-and-no-more": READS,
     "fine": HELLO,
     "earlier": WITH_FUNCTION.format(name="earlier"),
     "noisy": "print('{}' * 10_000)",
@@ -53,7 +60,8 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ExtensionState
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(folder / "generation")
     environ = {"TINYBASE_EXTENSIONS_IMPORT_TIMEOUT_SECONDS": "1"}
-    verifier = Verifier(config.load(folder, environ), {**os.environ, **environ})
+    others = {**dict.fromkeys(SIGNS_IN, "secret"), "SLACK_TOKEN": "its own"}
+    verifier = Verifier(config.load(folder, environ), {**os.environ, **environ, **others})
     wishes = {"verify-switched-off": Wish(is_enabled=False)}
     return verifier.probe(folder / "generation", wishes, expected=len(everything))
 

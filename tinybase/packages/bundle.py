@@ -5,7 +5,8 @@ that the lock names. Nothing in it is compressed or dated, so the same set gives
 bytes, and reading it cannot give more than the file is long.
 
 A bundle may come from anybody. It is read member by member into names that we choose, and
-each wheel has to have the digest that the lock says.
+each wheel has to have the digest that the lock says. What is in the wheels is looked at where
+every set is that somebody else put together (:func:`soundness.check_contents`).
 """
 
 from __future__ import annotations
@@ -148,9 +149,6 @@ def _unpack_wheel(name: str, wheel: LockedWheel, source: IO[bytes], folder: Path
     facts = read_wheel(path)
     if (facts.name, facts.version) != (name, wheel.version):
         raise _Unsound(f"{wheel.file} contains {facts.name} {facts.version}")
-    for member in facts.members:
-        if member.startswith("__editable__") and member.endswith(".pth"):
-            raise _Unsound(f"{wheel.file} leads Python to files elsewhere")
 
 
 def _copy(source: IO[bytes], target: IO[bytes]) -> str:

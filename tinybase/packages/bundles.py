@@ -14,14 +14,13 @@ from tinybase.config import Config
 from tinybase.errors import BadRequest, Conflict, NotFound
 from tinybase.packages.bundle import unpack_bundle, write_bundle
 from tinybase.packages.changes import Change
-from tinybase.packages.checks import check_wheel
 from tinybase.packages.closure import applies
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.inspection import Changes, compare, inspect_wheel
 from tinybase.packages.lock import Lock, LockedExtension
 from tinybase.packages.pipeline import Pipeline, Progress, silent
 from tinybase.packages.plan import Plan, PlannedPackage
-from tinybase.packages.soundness import made_for_others, misfits
+from tinybase.packages.soundness import check_contents, made_for_others, misfits
 from tinybase.packages.wheels import WheelFacts, read_wheel
 
 
@@ -119,6 +118,7 @@ class Bundles:
         :raises BadRequest: ``invalid_source``, for a file that is no sound bundle.
         :raises Conflict: ``dependency_conflict``, when it does not fit this machine;
             ``extension_exists``; ``extension_load_failed``; ``install_in_progress``.
+        :raises Invalid: ``manifest_invalid``, for a wheel that must not be installed.
         """
         purpose = "extensions install --from-bundle"
         with self._pipeline.alone(purpose), self._pipeline.workshop() as workshop:
@@ -166,10 +166,10 @@ class Bundles:
             yield lock, folder
 
     def _check_fits(self, path: Path, lock: Lock, folder: Path) -> None:
-        wheels = lock.wheels()
-        facts = {name: read_wheel(folder / wheel.file) for name, wheel in wheels.items()}
+        wheels = {name: folder / wheel.file for name, wheel in lock.wheels().items()}
+        facts = {name: read_wheel(wheel) for name, wheel in wheels.items()}
         host = self._host
-        if reasons := [*made_for_others(wheels.values()), *misfits(facts, host)]:
+        if reasons := [*made_for_others(lock.wheels().values()), *misfits(facts, host)]:
             raise Conflict(
                 f"{path} does not fit this machine: {'; '.join(reasons)}. Make the bundle on a "
                 "machine with the same system, Python and TinyBase.",
@@ -183,8 +183,7 @@ class Bundles:
                     f"Run pip uninstall {name} first.",
                     code="extension_exists",
                 )
-            others = {key: item for key, item in facts.items() if key != name}
-            check_wheel(name, facts[name], host, others)
+        check_contents(lock, wheels, host)
 
     def _plan(self, lock: Lock, folder: Path) -> BundlePlan:
         before = self._pipeline.lock()

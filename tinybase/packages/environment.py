@@ -18,6 +18,8 @@ from packaging.version import InvalidVersion, Version
 
 from tinybase.packages.closure import applies
 
+GIT_TOKEN = "TINYBASE_GIT_TOKEN"  # noqa: S105 - the name of the variable
+
 _COMMON = frozenset(
     [
         "PATH",
@@ -63,6 +65,7 @@ _GIT = frozenset(
         "GIT_CONFIG_COUNT",
     ]
 )
+_GIT_PREFIXES = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
 _PIP = frozenset(
     f"PIP_{name}"
     for name in [
@@ -96,7 +99,7 @@ _BUILDING = frozenset(
 
 def for_git(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what git gets: how to reach and to sign in, never where its files are."""
-    return _let_through(environ, _COMMON | _GIT, ("LC_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))
+    return _let_through(environ, _COMMON | _GIT, ("LC_", *_GIT_PREFIXES))
 
 
 def for_pip(environ: Mapping[str, str]) -> dict[str, str]:
@@ -122,6 +125,20 @@ def for_pip_alone(environ: Mapping[str, str]) -> dict[str, str]:
         "PIP_CONFIG_FILE": "/dev/null",
         "PIP_NO_INPUT": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+
+
+def for_extensions(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what an extension gets that is tried out: what it gets in the server.
+
+    It is configured there, and may read any variable while it is imported; only what git
+    and pip sign in with is not for it.
+    """
+    without = _GIT | _PIP | {GIT_TOKEN}
+    return {
+        name: value
+        for name, value in environ.items()
+        if name not in without and not name.startswith(_GIT_PREFIXES)
     }
 
 

@@ -19,8 +19,6 @@ from tinybase.packages import archive, environment, layout
 from tinybase.packages.addresses import HOST, GitSource
 from tinybase.packages.process import Finished, Overdue, run
 
-TOKEN_VARIABLE = "TINYBASE_GIT_TOKEN"  # noqa: S105 - the name of the variable
-
 _TIMEOUT = 300.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SEMVER = re.compile(
@@ -188,11 +186,11 @@ def _subfolder(source: GitSource, folder: Path) -> Path:
 
 
 def _token(environ: Mapping[str, str]) -> str | None:
-    token = environ.get(TOKEN_VARIABLE, "").strip()
+    token = environ.get(environment.GIT_TOKEN, "").strip()
     if not token:
         return None
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise BadRequest(f"{TOKEN_VARIABLE} is no token. Correct it.", code="invalid_source")
+        raise BadRequest(f"{environment.GIT_TOKEN} is no token. Correct it.", code="invalid_source")
     return token
 
 
@@ -265,7 +263,7 @@ class _Git:
             )
         return BadRequest(
             f"git cannot get {self._source} ({reason}). Check the address; for a private "
-            f"repository set {TOKEN_VARIABLE} or use git@{HOST}:{self._source.owner}/"
+            f"repository set {environment.GIT_TOKEN} or use git@{HOST}:{self._source.owner}/"
             f"{self._source.repository}.",
             code="source_not_found",
         )

@@ -6,13 +6,17 @@ import os
 import signal
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-_KEPT_BYTES = 2**16
+_CHUNK_BYTES = 2**16
+_KEPT_BYTES = 2**24
+"""More than git says of the largest repository."""
+_KEPT_BYTES_OF_OTHERS = 2**16
 _GRACE_SECONDS = 1.0
 
 
@@ -41,33 +45,14 @@ def run(
     cwd: Path,
     timeout: float,
 ) -> Finished:
-    """Run a program to its end and return what it printed.
+    """Run a program to its end and return what it printed: of very much, only the end.
 
-    It gets no input. When it is too slow, or when the caller is interrupted, it is killed
-    with everything that it started.
+    It gets no input. When it is too slow, or when the caller is interrupted, it is killed;
+    so is whatever it started and left behind.
 
     :raises Overdue: after ``timeout`` seconds.
     """
-    process = subprocess.Popen(
-        arguments,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=dict(environ),
-        cwd=cwd,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        stdout, stderr = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired as error:
-        _kill(process)
-        raise Overdue(f"{arguments[0]} took longer than {timeout:g} s") from error
-    except BaseException:
-        _kill(process)
-        raise
-    return Finished(process.returncode, stdout, stderr)
+    return _run(arguments, environ, cwd, timeout, stdout=subprocess.PIPE, kept=_KEPT_BYTES)
 
 
 def run_untrusted(
@@ -77,25 +62,31 @@ def run_untrusted(
     cwd: Path,
     timeout: float,
 ) -> Finished:
-    """Run a program that may print whatever and as much as it likes.
+    """Run a program as :func:`run` does, but drop what it prints, save the end of its stderr."""
+    return _run(
+        arguments, environ, cwd, timeout, stdout=subprocess.DEVNULL, kept=_KEPT_BYTES_OF_OTHERS
+    )
 
-    What it prints is dropped, but for the end of its stderr. When it ends, whatever it
-    started and left behind is killed.
 
-    :raises Overdue: after ``timeout`` seconds.
-    """
+def _run(
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    cwd: Path,
+    timeout: float,
+    *,
+    stdout: int,
+    kept: int,
+) -> Finished:
     process = subprocess.Popen(
         arguments,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         env=dict(environ),
         cwd=cwd,
         start_new_session=True,
     )
-    assert process.stderr is not None  # noqa: S101 - it is a pipe
-    said = _Tail(process.stderr)
-    said.start()
+    printed, complained = _Tail(process.stdout, kept), _Tail(process.stderr, kept)
     try:
         process.wait(timeout)
     except subprocess.TimeoutExpired as error:
@@ -104,35 +95,38 @@ def run_untrusted(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        said.finish()
-    return Finished(process.returncode, "", said.text())
+        printed.finish()
+        complained.finish()
+    return Finished(process.returncode, printed.text(), complained.text())
 
 
-class _Tail(threading.Thread):
-    """Reads a pipe to its end and keeps only the last of it."""
+class _Tail:
+    """Reads a pipe as fast as it is written, and keeps only the last of it.
 
-    def __init__(self, pipe: IO[bytes]) -> None:
-        super().__init__(name="tinybase-tail", daemon=True)
+    :param pipe: no pipe at all has nothing to read.
+    """
+
+    def __init__(self, pipe: IO[bytes] | None, kept: int) -> None:
         self._pipe = pipe
-        self._kept = b""
+        self._kept = kept
+        self._chunks: deque[bytes] = deque()
+        self._thread = threading.Thread(target=self._read, name="tinybase-tail", daemon=True)
+        self._thread.start()
 
-    def run(self) -> None:
-        """Read as fast as it is written, so that the writer never waits."""
-        while chunk := os.read(self._pipe.fileno(), _KEPT_BYTES):
-            self._kept = (self._kept + chunk)[-_KEPT_BYTES:]
+    def _read(self) -> None:
+        size = 0
+        while self._pipe is not None and (chunk := os.read(self._pipe.fileno(), _CHUNK_BYTES)):
+            self._chunks.append(chunk)
+            size += len(chunk)
+            while size - len(self._chunks[0]) >= self._kept:
+                size -= len(self._chunks.popleft())
 
     def finish(self) -> None:
         """Wait for the end, unless somebody who got away still holds the pipe."""
-        self.join(_GRACE_SECONDS)
-        if not self.is_alive():
+        self._thread.join(_GRACE_SECONDS)
+        if self._pipe is not None and not self._thread.is_alive():
             self._pipe.close()
 
     def text(self) -> str:
         """Return what was kept."""
-        return self._kept.decode(errors="replace")
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+        return b"".join(list(self._chunks))[-self._kept :].decode(errors="replace")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import sys_tags
@@ -18,10 +19,10 @@ from packaging.version import Version
 
 from tinybase.errors import Conflict
 from tinybase.packages.addresses import GitSource
-from tinybase.packages.checks import check_fits_together
+from tinybase.packages.checks import check_brought, check_fits_together, check_wheel
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.lock import Lock, LockedExtension, LockedWheel
-from tinybase.packages.wheels import WheelFacts
+from tinybase.packages.wheels import WheelFacts, check_record, read_wheel
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -62,6 +63,24 @@ def misfits(wheels: Mapping[str, WheelFacts], host: HostPackages) -> list[str]:
     except Conflict as error:
         reasons += error.members["conflicts"]
     return reasons
+
+
+def check_contents(lock: Lock, wheels: Mapping[str, Path], host: HostPackages) -> None:
+    """Refuse a set in which something is that would be refused if it were installed alone.
+
+    That its digest is the one in the lock does not help: who wrote the lock chose the wheels.
+
+    :param wheels: the file of everything in the lock, by name.
+    :raises Conflict: ``extension_load_failed``.
+    :raises Invalid: ``manifest_invalid``.
+    """
+    facts = {name: read_wheel(path) for name, path in wheels.items()}
+    for path in wheels.values():
+        check_record(path)
+    for name, item in sorted(lock.extensions.items()):
+        others = {key: found for key, found in facts.items() if key != name}
+        check_wheel(name, facts[name], host, others, editable=item.editable)
+    check_brought(facts, sorted(lock.extensions))
 
 
 def _allows(specifier: str, version: str) -> bool:

@@ -22,7 +22,7 @@ from tinybase.packages.integrity import damage
 from tinybase.packages.lock import FILE_NAME, Lock, LockedExtension, LockedWheel
 from tinybase.packages.pip import Resolved
 from tinybase.packages.pipeline import Pipeline, Progress, silent
-from tinybase.packages.soundness import made_for_others, misfits, unsound
+from tinybase.packages.soundness import check_contents, made_for_others, misfits, unsound
 from tinybase.packages.sources import source_of
 from tinybase.packages.wheels import read_wheel, sha256
 from tinybase.packages.workshop import Workshop
@@ -73,6 +73,7 @@ class Sync:
         :raises NotFound: when there is no lock file.
         :raises Conflict: ``dependency_conflict``, when what is locked cannot be had or, with
             ``frozen``, does not fit; ``extension_load_failed``; ``install_in_progress``.
+        :raises Invalid: ``manifest_invalid``, for a wheel that must not be installed.
         """
         with self._pipeline.alone("extensions sync"), ExitStack() as stack:
             wanted = self._read()
@@ -97,6 +98,7 @@ class Sync:
             if fitting is None or unfit:
                 progress("Finding what fits this machine")
                 fitting = self._adapted(wanted, stack)
+            self._check_contents(fitting)
             changes = self._pipeline.changes_to(fitting)
             if changes or self._is_set_damaged():
                 progress("Trying it out")
@@ -210,6 +212,11 @@ class Sync:
         """Say why this Python or this TinyBase cannot use what is locked."""
         wheels = {k: read_wheel(self._pipeline.store.path(v)) for k, v in wanted.wheels().items()}
         return misfits(wheels, HostPackages(self._config.instance))
+
+    def _check_contents(self, wanted: Lock) -> None:
+        store = self._pipeline.store
+        wheels = {name: store.path(wheel) for name, wheel in wanted.wheels().items()}
+        check_contents(wanted, wheels, HostPackages(self._config.instance))
 
     def _adapted(self, wanted: Lock, stack: ExitStack) -> Lock:
         """Return a lock of the same extensions, with packages that fit this machine.

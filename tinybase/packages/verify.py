@@ -16,7 +16,7 @@ from tinybase.errors import Conflict, one_line
 from tinybase.host.desired import Wish
 from tinybase.host.recorder import FlightRecorder
 from tinybase.host.snapshot import PROJECT, ExtensionState
-from tinybase.packages.fetch import TOKEN_VARIABLE
+from tinybase.packages import environment
 from tinybase.packages.import_names import distribution_of
 from tinybase.packages.observation import Observation
 from tinybase.packages.process import Finished, Overdue, run_untrusted
@@ -111,7 +111,7 @@ class Verifier:
             try:
                 finished: Finished | None = run_untrusted(
                     [sys.executable, "-P", "-m", "tinybase.packages.probe", json.dumps(order)],
-                    environ=_for_extensions(self._environ),
+                    environ=environment.for_extensions(self._environ),
                     cwd=self._config.instance,
                     timeout=_START_SECONDS + seconds * max(expected, 1),
                 )
@@ -122,11 +122,6 @@ class Verifier:
             left = FlightRecorder(Path(name)).collect_dead()
             culprits = {suspect.extension for suspects in left for suspect in suspects}
             return _Death(tuple(culprits - {PROJECT}), _cause_of_death(finished, seconds))
-
-
-def _for_extensions(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what extensions get: they are configured there, so all but what is git's alone."""
-    return {key: environ[key] for key in environ if key != TOKEN_VARIABLE}
 
 
 def remedy(reason: str, package: str, layout: str) -> str:
