@@ -127,6 +127,22 @@ class TestList:
 
         assert answer.json == {"extensions": [], "total": 0, "limit": 5, "offset": 2}
 
+    @pytest.mark.parametrize(("query", "times"), [("", 0), ("?check_updates=true", 1)])
+    def test_has_newer_releases_looked_for_when_it_is_asked_to(
+        self, client, admin, services, monkeypatch, query, times
+    ):
+        looked: list[str] = []
+        monkeypatch.setattr(services.extensions, "list", lambda: [AUDIT])
+        monkeypatch.setattr(services.extensions, "get", lambda name: AUDIT)
+        monkeypatch.setattr(
+            services.extensions.updates, "look_in_background", lambda: looked.append("")
+        )
+
+        for path in (BASE, f"{BASE}/audit"):
+            assert client.get(path + query, headers=admin.headers).status_code == 200
+
+        assert len(looked) == 2 * times
+
     def test_is_for_admins(self, client, user):
         assert client.get(BASE, headers=user.headers).status_code == 403
         assert client.get(BASE).status_code == 401

@@ -28,6 +28,9 @@ def test_an_extension_is_updated_and_brought_back(
 
     (found,) = run("check-updates", "--json").json
     assert (found["name"], found["status"], found["latest"]) == ("cli-up", "available", "v1.1.0")
+    (listed,) = run("list", "--json").json
+    assert listed["update_available"] == "v1.1.0"
+    assert "something newer of cli-up: tinybase extensions check-updates" in run("list").err
     dry = run("update", "--dry-run", "--json").json
     assert dry["updates"][0]["after"]["version"] == "1.1.0"
     refused = run("update", stdin="n\n", code=1)
@@ -40,6 +43,8 @@ def test_an_extension_is_updated_and_brought_back(
         "Updated + tbdep 1.0.",
     ]
 
+    (listed,) = run("list", "--json").json
+    assert (listed["version"], listed["update_available"]) == ("1.1.0", None)
     reason = run("why", "TBdeep", "--json").json
     assert [link["name"] for link in reason["paths"][0]] == ["cli-up", "tbdep", "tbdeep"]
     assert "cli-up 1.1.0 needs tbdep, tbdep 1.0 needs tbdeep" in run("why", "tbdeep").out

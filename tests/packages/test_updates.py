@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,38 @@ def test_one_without_a_ref_moves_to_the_newest_release(
     assert host_state() == host
     assert extensions.history.roll_back().number == 1
     assert extensions.get("up-ext").version == "1.0.0"
+
+
+def test_what_is_newer_is_looked_for_in_the_background_and_not_too_often(
+    hub: Hub, extensions: Extensions, instance: Path
+) -> None:
+    extensions.updates.look_in_background()
+    assert threads() == []
+    extensions.install(hub.repository("up", flat("up-known")))
+    hub.repository("up", flat("up-known", version="1.1.0"), tag="v1.1.0")
+    assert extensions.get("up-known").update_available is None
+
+    extensions.updates.look_in_background()
+    for thread in threads():
+        thread.join(60)
+
+    assert extensions.get("up-known").update_available == "v1.1.0"
+    hub.repository("up", flat("up-known", version="1.2.0"), tag="v1.2.0")
+    extensions.updates.look_in_background()
+    assert threads() == []
+    asked = instance / "extensions" / "updates.asked"
+    os.utime(asked, (0, 0))
+    # Nobody answers; what was known is still told.
+    shutil.rmtree(hub.folder / "user" / "up")
+    extensions.updates.look_in_background()
+    for thread in threads():
+        thread.join(60)
+    assert asked.stat().st_mtime > 0
+    assert extensions.get("up-known").update_available == "v1.1.0"
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "tinybase-updates"]
 
 
 def test_one_with_a_ref_stays_unless_another_is_named(hub: Hub, extensions: Extensions) -> None:

@@ -50,7 +50,11 @@ class ExtensionInfo(Schema):
     routes = fields.List(fields.String(), required=True)
     installed_at = fields.Time(required=True, allow_none=True)
     updated_at = fields.Time(required=True, allow_none=True)
-    update_available = fields.String(required=True, allow_none=True)
+    update_available = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The newer release, as far as is known."},
+    )
 
 
 class ExtensionListResponse(PageAnswer):
@@ -64,15 +68,17 @@ class ExtensionQuery(Query):
 
     check_updates = fields.Boolean(
         load_default=False,
-        metadata={"description": "Also tell what is known of newer versions; nobody is asked."},
+        metadata={
+            "description": "Also look for newer releases, in the background and once an hour at "
+            "most. The answer has what is known by now."
+        },
     )
 
 
-class ExtensionPageQuery(PageQuery):
+class ExtensionPageQuery(PageQuery, ExtensionQuery):
     """Which extensions."""
 
     enabled_only = fields.Boolean(load_default=False)
-    check_updates = fields.Boolean(load_default=False)
     status = fields.String(choices=STATUSES)
 
 
@@ -159,6 +165,7 @@ class ExtensionPlan(Schema):
 def list_extensions(call: Call) -> object:
     """List the extensions, by name."""
     query = call.query
+    _look_for_updates(call)
     found = [
         extension
         for extension in call.services.extensions.list()
@@ -178,6 +185,7 @@ def list_extensions(call: Call) -> object:
 )
 def get_extension(call: Call) -> object:
     """Return an extension."""
+    _look_for_updates(call)
     return call.services.extensions.get(call.path["extension_name"])
 
 
@@ -244,6 +252,11 @@ def plan_extension(call: Call) -> object:
     """Return what an installation would do, and what the code does; nothing is changed."""
     address, ref = _source(call)
     return document(call.services.extensions.plan(address, ref=ref), utcnow())
+
+
+def _look_for_updates(call: Call) -> None:
+    if call.query["check_updates"]:
+        call.services.extensions.updates.look_in_background()
 
 
 def _source(call: Call) -> tuple[str, str | None]:

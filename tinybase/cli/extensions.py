@@ -118,6 +118,8 @@ def list_(*, as_json: bool) -> None:
         ["Name", "Version", "Status", "Source", *counted, "Reason"],
         empty="There are no extensions. Install one: tinybase extensions install ADDRESS.",
     )
+    if newer := [item.name for item in found if item.update_available]:
+        note(f"There is something newer of {', '.join(newer)}: tinybase extensions check-updates.")
 
 
 @extensions.command("enable")

@@ -66,10 +66,8 @@ class Extensions:
         """
         self._pipeline.recover_if_idle()
         states, rows, lock = self._states(), self._rows(), self._pipeline.lock()
-        return [
-            view(state, rows.get(state.name), lock, self._pipeline.generations.number())
-            for state in states
-        ]
+        number, newer = self._pipeline.generations.number(), self.updates.known.read()
+        return [view(state, rows.get(state.name), lock, number, newer) for state in states]
 
     def get(self, name: str) -> InstalledExtension:
         """Return one extension, by any spelling of its name.
@@ -281,8 +279,9 @@ class Extensions:
         )
 
     def _view(self, state: ExtensionState) -> InstalledExtension:
-        row = self._rows().get(state.name)
-        return view(state, row, self._pipeline.lock(), self._pipeline.generations.number())
+        row, lock = self._rows().get(state.name), self._pipeline.lock()
+        number = self._pipeline.generations.number()
+        return view(state, row, lock, number, self.updates.known.read())
 
     def _states(self) -> Sequence[ExtensionState]:
         if self._host.is_loaded:

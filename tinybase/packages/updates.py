@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,8 +12,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from tinybase.config import Config
-from tinybase.errors import BadRequest, Conflict, NotFound, TinyBaseError
+from tinybase.errors import BadRequest, Conflict, NotFound, TinyBaseError, one_line
 from tinybase.packages.addresses import FolderSource, GitSource, IndexSource, Source
+from tinybase.packages.availability import Availability, KnownUpdates
 from tinybase.packages.candidates import Candidate
 from tinybase.packages.changes import Change
 from tinybase.packages.checks import check_fits_together
@@ -25,6 +28,8 @@ from tinybase.packages.plan import Plan, PlannedPackage
 from tinybase.packages.sources import source_of
 from tinybase.packages.wheels import read_wheel, sha256
 from tinybase.packages.workshop import Workshop
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +83,6 @@ class Updated:
 
 
 @dataclass(frozen=True, slots=True)
-class Availability:
-    """Whether there is something newer: ``status`` is newest, available or unknown.
-
-    ``latest`` is the release, or the commit where there are none; ``note`` says why
-    something is not known, or why an update does not take it.
-    """
-
-    name: str
-    version: str
-    status: str
-    latest: str | None = None
-    note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Prepared:
     """An extension on its way in, and where it was prepared against which set."""
 
@@ -112,6 +102,7 @@ class Updates:
     def __init__(self, pipeline: Pipeline, config: Config) -> None:
         self._pipeline = pipeline
         self._config = config
+        self.known = KnownUpdates(pipeline.generations.folder)
 
     def plan(
         self, names: Sequence[str] = (), *, ref: str | None = None, progress: Progress = silent
@@ -158,7 +149,7 @@ class Updates:
         return Updated(changes, kept)
 
     def check(self, *, progress: Progress = silent) -> list[Availability]:
-        """Return for every extension whether there is something newer."""
+        """Return for every extension whether there is something newer, and remember it."""
         self._pipeline.recover_if_idle()
         found = []
         lock = self._pipeline.lock()
@@ -169,7 +160,19 @@ class Updates:
             except TinyBaseError as error:
                 unknown = Availability(name, item.version, "unknown", note=error.detail)
                 found.append(unknown)
+        self.known.keep(found)
         return found
+
+    def look_in_background(self) -> None:
+        """Have :meth:`check` done unless it was asked for within the last hour; never waits."""
+        if self._pipeline.lock().extensions and self.known.is_time_to_ask():
+            threading.Thread(target=self._look, name="tinybase-updates", daemon=True).start()
+
+    def _look(self) -> None:
+        try:
+            self.check()
+        except (TinyBaseError, OSError) as error:
+            log.warning("could not find out what is newer: %s", one_line(error))
 
     # --- how -------------------------------------------------------------------------
 

@@ -73,9 +73,16 @@ class ExtensionDetails:
 
 
 def view(
-    state: ExtensionState, row: Row | None, lock: Lock, generation: int | None
+    state: ExtensionState,
+    row: Row | None,
+    lock: Lock,
+    generation: int | None,
+    newer: Mapping[tuple[str, str], str],
 ) -> InstalledExtension:
-    """Put together what is known of an extension."""
+    """Put together what is known of an extension.
+
+    :param newer: the releases that are known to be newer, by name and version.
+    """
     locked = lock.extensions.get(state.name) if state.managed else None
     return InstalledExtension(
         # Stable for one that nobody ever switched, and so has no row.
@@ -99,7 +106,7 @@ def view(
         routes=(),
         installed_at=_time(locked.installed_at if locked else None) or _created(row),
         updated_at=row.updated_at if row else _time(locked.updated_at if locked else None),
-        update_available=None,
+        update_available=newer.get((state.name, state.version)) if locked else None,
     )
 
 
