@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from uuid_utils.compat import uuid7
 
 from tinybase.actors import SYSTEM
+from tinybase.collections.expressions import RECORDS
 from tinybase.collections.terms import SortKey, Term, parse_sort, parse_terms
 from tinybase.errors import BadRequest
 
@@ -95,6 +97,25 @@ def test_contains_looks_for_a_list_item(shared_room, stored, field, text, found)
 
 def tagged(item: Any) -> Any:
     return f"int {item}" if type(item) is int else str(item)
+
+
+def test_a_text_is_found_without_an_index_however_it_is_stored(room):
+    texts = [
+        "plain", "Plain", "", "50%", "50_", "505", 'say "so"', "back\\slash", "a/b", "<a&b>",
+        "it's", "tab\t", "line\nbreak", "\x7f", "ü", "\N{SNOWMAN}", "\U0001f600", "null", "7", "x" * 5_000,
+    ]  # fmt: skip
+    room.make("posts", {"name": "text", "type": "string"})
+    room.fill("posts", *({"text": text} for text in texts), {"text": None})
+    # As other writers of JSON spell it.
+    collection_id = room.collections.get("posts").id
+    spelled = [{"text": text} for text in texts]
+    with room.database.write() as work:
+        rows = [{"id": uuid7(), "collection_id": collection_id, "data": each} for each in spelled]
+        work.connection.execute(RECORDS.insert(), rows)
+    for text in texts:
+        page = room.records.list(SYSTEM, "posts", filters={"text": text})
+        assert [record.data["text"] for record in page.records] == [text, text]
+        assert page.total == 2
 
 
 def test_the_newest_record_is_first(room):

@@ -48,6 +48,14 @@ class Expressions(Protocol):
     ) -> ColumnElement[bool]:
         """Return whether a list has a text, a number, or one of the words true and false."""
 
+    def sieve(self, pattern: Parameter) -> ColumnElement[bool] | None:
+        """Return a condition that is quick to see and holds for all data with a text in it.
+
+        It holds for other data too. ``None`` is that nothing is quicker than to look.
+
+        :param pattern: for LIKE.
+        """
+
     def is_null(self, spec: FieldSpec) -> ColumnElement[bool]:
         """Return whether a field of any type is null or absent."""
 

@@ -97,6 +97,10 @@ class PostgresqlExpressions:
         )
         return exists(select(literal_column("1")).select_from(item).where(is_wanted))
 
+    def sieve(self, pattern: BindParameter[Any]) -> ColumnElement[bool] | None:  # noqa: ARG002
+        """Return nothing: it would have to make a text of the JSON first."""
+        return None
+
     def is_null(self, spec: FieldSpec) -> ColumnElement[bool]:
         """Return whether a field of any type is null or absent."""
         return literal_column(f"(records.data ->> {_key(spec)})", Text()).is_(None)

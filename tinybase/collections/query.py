@@ -35,6 +35,7 @@ from tinybase.collections.expressions import RECORDS, Expressions, in_collection
 from tinybase.collections.query_keyset import Key, Nulls, Place, after
 from tinybase.collections.query_values import (
     bad_filter,
+    pattern_of,
     read_flag,
     read_item,
     read_text,
@@ -66,6 +67,7 @@ _DATA = "data."
 _MOST_NAMES = 20
 
 _TEXTS = frozenset({Kind.STRING, Kind.EMAIL, Kind.URL, Kind.ENUM})
+_STORED_AS_TEXT = _TEXTS | {Kind.UUID, Kind.DATE, Kind.DATETIME}
 _COMPARED = _TEXTS | {Kind.INTEGER, Kind.NUMBER, Kind.DATE, Kind.DATETIME}
 _TEXT_OPERATORS = {"contains": "contains_text", "startswith": "starts_with"}
 _SCALARS = frozenset(kind for kind in Kind if kind.is_scalar)
@@ -241,6 +243,8 @@ class QueryBuilder:
             part = bindparam(name, type_=Text())
             compare = getattr(self._expressions, _TEXT_OPERATORS[operator])
             return _Condition(compare(value, part), [part.key], read_text)
+        if operator == "eq" and target.is_sieved:
+            return self._sieved(target, name)
         names = [f"{name}_{number}" for number in range(len(term.values))]
         bound = [bindparam(each, type_=target.bound_type) for each in names]
         where: ColumnElement[bool]
@@ -251,6 +255,21 @@ class QueryBuilder:
         else:
             where = _COMPARISONS[operator](value, bound[0])
         return _Condition(where, names, partial(self._read, target))
+
+    def _sieved(self, target: _Target, name: str) -> _Condition:
+        """Return the condition for a text that all records have to be searched for."""
+        same = bindparam(name, type_=target.bound_type)
+        pattern = bindparam(f"{name}_pattern", type_=Text())
+        sieve = self._expressions.sieve(pattern)
+        if sieve is None:
+            return _Condition(target.value == same, [same.key], partial(self._read, target))
+
+        def read(value: object) -> tuple[Any, str]:
+            text = self._read(target, value)
+            return text, pattern_of(text)
+
+        where = and_(sieve, target.value == same)
+        return _Condition(where, [same.key, pattern.key], read, is_split=True)
 
     def _has_item(self, spec: FieldSpec, name: str) -> _Condition:
         text = bindparam(f"{name}_text", type_=Text())
@@ -292,6 +311,12 @@ class _Target:
     value: ColumnElement[Any]
     null: ColumnElement[bool]
     spec: FieldSpec | None = None
+
+    @property
+    def is_sieved(self) -> bool:
+        """Say whether it is a text that no index helps to find."""
+        spec = self.spec
+        return spec is not None and not spec.wants_index and self.kind in _STORED_AS_TEXT
 
     @property
     def bound_type(self) -> TypeEngine[Any]:

@@ -12,6 +12,9 @@ from tinybase.collections.messages import reason_of
 from tinybase.collections.spec import FieldSpec, Kind
 from tinybase.errors import BadRequest
 
+_ESCAPED = frozenset("\"\\/<>&'\x7f")
+_LONGEST_PATTERN = 200
+
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
@@ -57,6 +60,16 @@ def read_text(value: object) -> str:
     """
     text: str = read_value(Kind.STRING, value)
     return text
+
+
+def pattern_of(text: str) -> str:
+    """Return a pattern for LIKE that fits to all JSON in which there is a text, and to more.
+
+    Letters, digits and most other signs of ASCII are stored in one way only, whoever wrote
+    the JSON. Wildcards in the text fit to themselves too.
+    """
+    is_plain = len(text) <= _LONGEST_PATTERN and text.isascii() and text.isprintable()
+    return f'%"{text}"%' if is_plain and not _ESCAPED & set(text) else "%"
 
 
 def read_item(spec: FieldSpec, value: object) -> tuple[str | None, float | None, str | None]:
