@@ -7,23 +7,19 @@ model says otherwise, marshmallow and dataclasses refuse them.
 from __future__ import annotations
 
 import json
+import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, is_dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import marshmallow
-import pydantic
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from pydantic.dataclasses import is_pydantic_dataclass
-from pydantic_core import PydanticSerializationError
 
-from tinybase.functions.errors import OutputValidationError, ValidationError
-
-_MOST_FAULTS = 20
-_Direction = Literal["input", "output"]
+from tinybase.functions.errors import ValidationError
+from tinybase.functions.model_faults import Direction, does_not_fit, listed
 
 
 class Model(Protocol):
@@ -51,7 +47,7 @@ def is_model(candidate: Any) -> bool:
     return _kind(candidate) is not None
 
 
-def adapt(candidate: Any, direction: _Direction) -> Model:
+def adapt(candidate: Any, direction: Direction) -> Model:
     """Return the one face of a model.
 
     :raises ValueError: for something that is none, or that its library cannot work with;
@@ -74,77 +70,31 @@ def adapt(candidate: Any, direction: _Direction) -> Model:
         ) from error
 
 
-def _kind(candidate: Any) -> Callable[[Any, _Direction], Model] | None:
+def _kind(candidate: Any) -> Callable[[Any, Direction], Model] | None:
     if isinstance(candidate, marshmallow.Schema):
         return _Marshmallow
     if not isinstance(candidate, type):
         return None
     if issubclass(candidate, marshmallow.Schema):
         return _Marshmallow
-    if issubclass(candidate, pydantic.BaseModel) or is_dataclass(candidate):
-        return _Pydantic
+    if is_dataclass(candidate) or _is_pydantic(candidate):
+        # It takes a tenth of the time in which a server starts, and not every one has models.
+        from tinybase.functions.pydantic_models import PydanticModel  # noqa: PLC0415
+
+        return PydanticModel
     return None
 
 
-class _Pydantic:
-    """A pydantic model or a dataclass; pydantic validates both."""
-
-    def __init__(self, cls: type, direction: _Direction) -> None:
-        self._name = cls.__name__
-        self._adapter = pydantic.TypeAdapter[Any](cls)
-        self._adapter.rebuild(raise_errors=True)  # a no-op unless an annotation was unknown
-        self._mode: Any = {"input": "validation", "output": "serialization"}[direction]
-        self._is_plain = is_dataclass(cls) and not is_pydantic_dataclass(cls)
-        self._extra: Literal["forbid"] | None = "forbid" if self._is_plain else None
-
-    def load(self, payload: Mapping[str, Any]) -> Any:
-        try:
-            return self._adapter.validate_python(payload, extra=self._extra)
-        except pydantic.ValidationError as error:
-            raise ValidationError(_listed(_pydantic_faults(error))) from error
-
-    def dump(self, value: Any) -> Any:
-        extra = self._extra
-        if self._is_plain and is_dataclass(value) and not isinstance(value, type):
-            # A dataclass does not look at what it is given, so its content is checked here.
-            value, extra = asdict(value), None
-        try:
-            # An instance of a model passes this; its content is checked while it is dumped.
-            checked = self._adapter.validate_python(value, extra=extra)
-            return self._adapter.dump_python(checked, mode="json", by_alias=True, warnings="error")
-        except pydantic.ValidationError as error:
-            faults = _listed(_pydantic_faults(error))
-        except PydanticSerializationError:
-            faults = self._faults_inside(checked)
-        raise _does_not_fit(self._name, faults)
-
-    def _faults_inside(self, value: Any) -> str:
-        """Say what is wrong with the content of an instance, without showing it."""
-        try:
-            self._adapter.validate_python(
-                self._adapter.dump_python(value, mode="json", by_alias=True, warnings=False)
-            )
-        except pydantic.ValidationError as error:
-            return _listed(_pydantic_faults(error))
-        except PydanticSerializationError:
-            pass
-        return "a value is of another type than its field"
-
-    @cached_property
-    def json_schema(self) -> dict[str, Any]:
-        return self._adapter.json_schema(mode=self._mode)
-
-
-def _pydantic_faults(error: pydantic.ValidationError) -> Iterator[tuple[str, str]]:
-    # Values and contexts stay out: they would show a password to whoever reads the call.
-    for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        yield ".".join(str(part) for part in fault["loc"]), fault["msg"]
+def _is_pydantic(candidate: type) -> bool:
+    """Say whether something is a pydantic model; there is none where pydantic is not loaded."""
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and issubclass(candidate, pydantic.BaseModel)
 
 
 class _Marshmallow:
     """A marshmallow schema, as a class or as an instance."""
 
-    def __init__(self, schema: Any, direction: _Direction) -> None:
+    def __init__(self, schema: Any, direction: Direction) -> None:
         self._schema: marshmallow.Schema = schema() if isinstance(schema, type) else schema
         if self._schema.many and direction == "input":
             raise ValueError("input_model describes one object: leave out many=True.")
@@ -154,17 +104,17 @@ class _Marshmallow:
             return self._schema.load(payload)
         except marshmallow.ValidationError as error:
             faults = _marshmallow_faults(error.messages)
-            raise ValidationError(_listed(faults)) from error
+            raise ValidationError(listed(faults)) from error
 
     def dump(self, value: Any) -> Any:
         name = _name(type(self._schema))
         try:
             dumped = self._schema.dump(value)
         except (ValueError, TypeError, AttributeError, marshmallow.ValidationError) as error:
-            raise _does_not_fit(name, str(error)) from error
+            raise does_not_fit(name, str(error)) from error
         faults = list(self._faults_of(dumped))
         if faults:
-            raise _does_not_fit(name, _listed(faults))
+            raise does_not_fit(name, listed(faults))
         return dumped
 
     def _faults_of(self, dumped: Any) -> Iterator[tuple[str, str]]:
@@ -217,16 +167,6 @@ def _is_load_only(schema: marshmallow.Schema, path: list[str]) -> bool:
         if isinstance(inner, marshmallow.fields.Nested):
             schema = inner.schema
     return False
-
-
-def _does_not_fit(name: str, faults: str) -> OutputValidationError:
-    return OutputValidationError(f"The result does not fit the output model {name}: {faults}")
-
-
-def _listed(faults: Iterable[tuple[str, str]]) -> str:
-    texts = [f"{path}: {message}" if path else message for path, message in faults]
-    more = len(texts) - _MOST_FAULTS
-    return "; ".join(texts[:_MOST_FAULTS]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _name(candidate: Any) -> str:

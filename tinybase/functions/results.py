@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -9,7 +10,6 @@ from pathlib import PurePath
 from typing import Any
 
 import orjson
-import pydantic
 
 from tinybase.db import format_time
 from tinybase.functions.errors import OutputValidationError, ResultSizeError
@@ -47,7 +47,9 @@ def _convert(value: Any) -> Any:
         return format_time(value if value.tzinfo else value.replace(tzinfo=UTC))
     if isinstance(value, date | time):
         return value.isoformat()
-    if isinstance(value, pydantic.BaseModel):
+    # Where pydantic is not loaded there is no model of it, and loading it takes its time.
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and isinstance(value, pydantic.BaseModel):
         return value.model_dump(mode="json", by_alias=True)
     if isinstance(value, Decimal | PurePath):
         return str(value)
