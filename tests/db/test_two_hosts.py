@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from databases import URL, Postgres
-from serving import Server, tinybase
+from github import Hub
+from serving import Answer, Server, tinybase
 
 EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
 UNLIMITED = {"TINYBASE_RATE_LIMIT_ENABLED": "false"}
 
 
 @pytest.fixture(scope="module")
-def hosts(
-    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Server, Server]]:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that has the folders of both hosts."""
+    return tmp_path_factory.mktemp("hosts")
+
+
+@pytest.fixture(scope="module")
+def hosts(postgres: Postgres, folders: Path) -> Iterator[tuple[Server, Server]]:
     """Serve two instances on one database; return the servers."""
-    folder = tmp_path_factory.mktemp("hosts")
+    folder = folders
     url = postgres.new_database("hosts")[URL]
     for name in ("one", "two"):
         options = ["--no-admin"]
@@ -87,3 +96,53 @@ def test_fifty_racing_registrations_make_one_account(hosts: tuple[Server, Server
         answers = list(pool.map(register, range(50)))
     assert sorted(set(answers)) == [(201, ""), (400, "email_taken")]
     assert [status for status, _ in answers].count(201) == 1
+
+
+GREETING = """
+from tinybase.functions import register
+
+
+@register(name="greet", auth="public")
+def greet(ctx, payload):
+    return {"greeting": "hello"}
+"""
+MANIFEST = '[extension]\nname = "greeting"\nversion = "1.0.0"\n'
+SOON = 5.0
+"""A second by the watch, but a machine that does other things as well takes its time."""
+
+
+def test_an_extension_of_one_host_is_missing_on_the_other_until_it_is_synced(
+    hosts: tuple[Server, Server], folders: Path, tmp_path: Path
+) -> None:
+    hub = Hub(tmp_path)
+    address = hub.repository("greeting", {"extension.toml": MANIFEST, "__init__.py": GREETING})
+    environment = {**hub.environment, "PIP_NO_INDEX": "1"}
+
+    def command(host: str, *arguments: str) -> str:
+        done = tinybase("extensions", *arguments, instance=folders / host, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def call(server: Server) -> Answer:
+        return server.request("POST", "/api/functions/greet", {})
+
+    def soon(expected: int) -> None:
+        deadline = time.monotonic() + SOON
+        while (found := [call(server).status for server in hosts]) != [expected] * 2:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.05)
+
+    command("one", "install", address, "--yes")
+    hosts[0].wait_for(lambda: call(hosts[0]).status == 200)
+    assert call(hosts[1]).status == 404
+    (listed,) = json.loads(command("two", "list", "--json"))
+    assert (listed["name"], listed["status"]) == ("greeting", "missing")
+    assert "tinybase extensions sync" in listed["status_reason"]
+
+    shutil.copy(folders / "one" / "extensions.lock", folders / "two")
+    command("two", "sync", "--yes")
+    soon(200)
+    command("one", "disable", "greeting")
+    soon(404)
+    command("two", "enable", "greeting")
+    soon(200)

@@ -68,6 +68,7 @@ def _postgresql_options(url: URL, config: Config) -> dict[str, Any]:
         session.append("-c synchronous_commit=off")
     connect = {
         "application_name": "tinybase",
+        "client_encoding": "utf8",
         "connect_timeout": waits,
         "keepalives_idle": 30,
         "keepalives_interval": 10,

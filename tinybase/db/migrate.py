@@ -100,6 +100,7 @@ def _run_scripts(connection: Connection) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
+    _refuse_encoding(connection)
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -115,6 +116,18 @@ def _refuse_newer(found: str | None) -> None:
         raise Unavailable(
             f"The database is at revision {found}, which this TinyBase does not know: a newer "
             "one made it. Update TinyBase, or restore a backup made before the update."
+        )
+
+
+def _refuse_encoding(connection: Connection) -> None:
+    """Refuse a database that cannot hold every text, before it has any."""
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        raise Unavailable(
+            f"The database has the encoding {encoding}; TinyBase needs UTF8. Make another one: "
+            "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0."
         )
 
 

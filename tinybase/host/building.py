@@ -306,7 +306,8 @@ def _missing(name: str, wish: Wish) -> ExtensionState:
     if wish.quarantine_reason is not None:
         return ExtensionState(name, "", "quarantined", wish.quarantine_reason, managed=False)
     reason = (
-        "it is not installed here. Install it again, or run "
+        "it is not installed here. Install it again; if another host has it, copy its "
+        "extensions.lock and run tinybase extensions sync; or run "
         f"tinybase extensions uninstall {name} to forget it."
     )
     return ExtensionState(name, "", "missing", reason, managed=False)
