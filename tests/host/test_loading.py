@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+import time
 
 import pytest
 
@@ -85,13 +87,16 @@ def test_nothing_of_a_failed_import_stays_behind(host, site, seen):
     assert claim("half") == []
 
 
-HANGS = "import seen; seen.seen.append('hangs'); import threading; threading.Event().wait()"
+HANGS = "import seen; seen.seen.append('hangs'); seen.over.wait()"
 
 
 @pytest.fixture
-def impatient(make_host):
+def impatient(make_host, seen):
     """Return a function that makes a host which waits a second for an import."""
-    return lambda: make_host(TINYBASE_EXTENSIONS_IMPORT_TIMEOUT_SECONDS="1")
+    over = sys.modules["seen"].over = threading.Event()
+    yield lambda: make_host(TINYBASE_EXTENSIONS_IMPORT_TIMEOUT_SECONDS="1")
+    # Or nobody in this process could import a package of that name any more.
+    over.set()
 
 
 def test_an_import_that_hangs_is_given_up_and_not_tried_again(impatient, site, seen):
@@ -353,6 +358,27 @@ def test_a_failing_on_startup_is_shown_and_the_extension_stays_enabled(host, sit
     assert state.status == "enabled"
     assert "not today" in state.reason
     assert "sulky:start" in caplog.text
+
+
+def test_an_on_startup_that_does_not_end_is_shown_until_it_does(make_host, site, seen):
+    wait = sys.modules["seen"].wait = threading.Event()
+    slow = GOOD.replace('"good"', "__import__('seen').wait.wait() and 'end'")
+    site.add("a-slow-one", slow)
+    site.add("good", GOOD)
+    host = make_host(TINYBASE_HOOKS_STARTUP_SECONDS="1")
+    host.start()
+    assert seen == []
+    slow_one, good = host.extension("a-slow-one"), host.extension("good")
+    assert (slow_one.status, good.status) == ("enabled", "enabled")
+    assert slow_one.reason == "on_startup has not ended in a_slow_one:start; it goes on"
+    assert good.reason == "on_startup waits for a_slow_one:start of a-slow-one"
+
+    wait.set()
+    deadline = time.monotonic() + 10
+    while any(item.reason for item in host.extensions()):
+        assert time.monotonic() < deadline
+        host.refresh()
+    assert seen == ["end", "good"]
 
 
 def test_safe_mode_imports_no_extension_but_the_projects_own_code(make_host, site, instance, seen):

@@ -31,6 +31,7 @@ from tinybase.host.plugin import call_order
 from tinybase.host.recorder import FlightRecorder
 from tinybase.host.snapshot import ExtensionState, FunctionRegistry, Loaded, Snapshot
 from tinybase.host.staleness import outdated
+from tinybase.host.starting import Starting, manager_of
 from tinybase.host.stats import HandlerStats, safe_text
 
 _log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Host:
         self._builder = SnapshotBuilder(config, self.around, new_functions)
         self._search_path = SearchPath()
         self._finder = Finder()
+        self._starting = Starting(config.hooks.startup_seconds)
         self._lock = threading.RLock()
         self._binding = Binding(Snapshot(new_plugin_manager(), new_functions()))
         self._retirements: list[Retirement] = []
@@ -183,8 +185,8 @@ class Host:
             if self._config.extensions.strict:
                 self._require_all()
             self._is_serving = True
-            self._run_startup(list(self._current.loaded.values()))
-            _note_startup_failures(self._current)
+            self._starting.run(list(self._current.loaded.values()))
+            self._starting.note(self._current)
             self._record_status()
         # Two threads, because publishing may have to wait for other writers.
         for name, what, work in (
@@ -242,8 +244,8 @@ class Host:
         with self._lock:
             if not self.is_loaded:
                 return
-            found = self._look()
-            if found != self._seen or utcnow() > self._forgiven_at:
+            found, is_better = self._look(), self._starting.has_caught_up()
+            if found != self._seen or is_better or utcnow() > self._forgiven_at:
                 self._switch_to(self._build(self.desired.read()))
                 # Only now: what failed half way is tried again.
                 self._seen = found
@@ -294,8 +296,8 @@ class Host:
         removed = [old.loaded[n] for n in old.loaded if not _same(new.loaded.get(n), old.loaded[n])]
         if self._is_serving:
             self._wait_for_retirements(of={loaded.name for loaded in added})
-            self._run_startup(added)
-            _note_startup_failures(new)
+            self._starting.run(added)
+            self._starting.note(new)
         self._binding.current = new
         if removed:
             self._retire(old, removed)
@@ -421,14 +423,8 @@ class Host:
                 code="extension_load_failed",
             )
 
-    def _run_startup(self, started: list[Loaded]) -> None:
-        pm = _manager_of(started)
-        seconds = self._config.hooks.startup_seconds
-        if not run_bounded(pm.hook.tinybase_on_startup, seconds, "on-startup"):
-            _log.error("on_startup is still running after %d s; serving without it", seconds)
-
     def _run_shutdown(self, loaded: Loaded) -> None:
-        pm = _manager_of([loaded])
+        pm = manager_of([loaded])
         seconds = self._config.hooks.shutdown_seconds
         if not run_bounded(pm.hook.tinybase_on_shutdown, seconds, "on-shutdown"):
             _log.error("extension %s: on_shutdown did not end in %d s", loaded.name, seconds)
@@ -443,14 +439,6 @@ class Host:
         self.desired.record_status(seen)
 
 
-def _manager_of(some: list[Loaded]) -> pluggy.PluginManager:
-    """Return a plugin manager with only some extensions, in the order of the list."""
-    manager = new_plugin_manager()
-    for loaded in reversed(some):
-        manager.register(loaded.plugin, loaded.name)
-    return manager
-
-
 def _same(one: Loaded | None, other: Loaded) -> bool:
     return one is not None and one.plugin is other.plugin
 
@@ -460,13 +448,3 @@ def _log_changes(added: list[Loaded], removed: list[Loaded]) -> None:
         _log.info("extension %s is switched off", loaded.name)
     for loaded in added:
         _log.info("extension %s is switched on", loaded.name)
-
-
-def _note_startup_failures(snapshot: Snapshot) -> None:
-    """Show every failed ``on_startup`` in the status; the extension stays enabled."""
-    for loaded in snapshot.loaded.values():
-        for handler in loaded.plugin.handlers:
-            error, state = handler.last_error, snapshot.states.get(loaded.name)
-            if handler.hook == "tinybase_on_startup" and error is not None and state is not None:
-                reason = f"on_startup failed in {handler.handler}: {error.type}: {error.message}"
-                snapshot.states[loaded.name] = replace(state, reason=reason)
