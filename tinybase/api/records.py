@@ -9,6 +9,7 @@ from typing import Any
 from marshmallow import ValidationError, post_load, validates_schema
 
 from tinybase.api import fields
+from tinybase.api.fields import parse_id
 from tinybase.api.operation import Answer, Call, Operations, Repetition, Who
 from tinybase.api.paging import PageQuery, next_link
 from tinybase.api.schemas import AnyObject, Message, Query, Schema
@@ -118,6 +119,11 @@ class RecordBatchRequest(Schema):
     operations = fields.List(
         fields.Nested(BatchOperationInfo), required=True, min_length=1, max_length=MOST_OPERATIONS
     )
+
+    def load(self, data: Any, **options: Any) -> Any:
+        """Load a request; marshmallow looks at it only when something is wrong with it."""
+        operations = _good_operations(data)
+        return super().load(data, **options) if operations is None else {"operations": operations}
 
 
 class BatchResultInfo(Schema):
@@ -352,6 +358,40 @@ def delete_record(call: Call) -> object:
         call.actor, _collection(call), call.path["record_id"], if_match=_if_match(call)
     )
     return Answer()
+
+
+def _good_operations(data: Any) -> list[BatchOperation] | None:
+    """Return the operations of a batch, or ``None`` if anything about it is unusual."""
+    given = data.get("operations")
+    if len(data) != 1 or not isinstance(given, list) or not 0 < len(given) <= MOST_OPERATIONS:
+        return None
+    operations = []
+    for each in given:
+        operation = _good_operation(each) if isinstance(each, dict) else None
+        if operation is None:
+            return None
+        operations.append(operation)
+    return operations
+
+
+def _good_operation(given: dict[str, Any]) -> BatchOperation | None:
+    try:
+        op = Op(given["op"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    takes, needs = _OPERATION_KEYS[op]
+    if not all(key in given for key in needs):
+        return None
+    if not all(key in takes or key == "op" for key in given):
+        return None
+    data, version, record_id = given.get("data"), given.get("version"), parse_id(given.get("id"))
+    if "id" in given and record_id is None:
+        return None
+    if "data" in given and not isinstance(data, dict):
+        return None
+    if "version" in given and (type(version) is not int or version < 1):
+        return None
+    return BatchOperation(op, record_id, data, version)
 
 
 def _batch_result(index: int, result: BatchResult) -> bytes:

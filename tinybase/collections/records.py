@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, select
 from tinybase.actors import Actor
 from tinybase.collections.access import Operation, check_owner, record_not_found, refusal
 from tinybase.collections.answered import AnsweredRecord, AnsweredRecords
-from tinybase.collections.batch import BatchOperation, BatchResult, carry_out, told_of
+from tinybase.collections.batch import BatchOperation, BatchResult, Op, carry_out, told_of
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
 from tinybase.collections.expressions import RECORDS, in_collection
@@ -265,10 +265,12 @@ class Records:
         results = []
         whole = [each.data for each in operations if each.data is not None and each.op.is_whole]
         with self._writing(actor, collection, *wanted, whole=whole) as writing:
-            current = writing.collection
+            current, admitted = writing.collection, set[Op]()
             for index, operation in enumerate(operations):
                 with told_of(index, operation), constraints_explained(current):
-                    _admitted(current, actor, operation.op.rules, current.name)
+                    if operation.op not in admitted:
+                        _admitted(current, actor, operation.op.rules, current.name)
+                        admitted.add(operation.op)
                     results.append(carry_out(writing, operation))
         return results
 

@@ -25,6 +25,8 @@ def utcnow() -> datetime:
 def format_time(value: datetime) -> str:
     """Write a time as answers do: UTC, six digits, ``Z``."""
     # Not strftime: it writes years before 1000 with fewer digits, which would sort wrongly.
+    if value.tzinfo is UTC:
+        return value.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
