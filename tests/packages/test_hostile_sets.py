@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,13 @@ from .test_bundle import locked
 ROWS = [
     case for case in ARCHIVES if case.verdict is Verdict.REFUSED and isinstance(case.package, Wheel)
 ]
+WAYS = (
+    {"bundle": ROWS, "store": ROWS}
+    if os.environ.get("TINYBASE_TEST_CORPUS") == "all"
+    else {"bundle": ROWS[::2], "store": ROWS[1::6]}
+)
+"""Which wheels are brought which way."""
+
 BROUGHT = {
     "a path file": (Wheel({"__editable__.x.pth": "import os; os.abort()"}), ".pth"),
     "a file of an extension": (Wheel({"resident/evil.py": ""}), "also provides the package"),
@@ -82,7 +90,7 @@ def take(request: pytest.FixtureRequest, services: Services, workplace: Path) ->
 
 @pytest.mark.parametrize(
     ("take", "case"),
-    [*(("bundle", case) for case in ROWS), *(("store", case) for case in ROWS[::6])],
+    [(way, case) for way, rows in WAYS.items() for case in rows],
     indirect=["take"],
     ids=lambda item: item if isinstance(item, str) else item.name,
 )
