@@ -536,3 +536,16 @@ def test_a_list_follows_a_change_of_the_schema_at_once(site):
     assert site("GET", f"{RECORDS}?filter[title]=x").json["code"] == "invalid_filter"
     site.add(title=8)
     assert site("GET", f"{RECORDS}?filter[title]=8").json["total"] == 1
+
+
+def test_a_query_means_the_same_each_time(site):
+    site.make()
+    for n in range(3):
+        site.add(title="a", n=n)
+    for _ in range(2):
+        page = site("GET", f"{RECORDS}?limit=1&offset=1&sort=n&count=false").json
+        assert [record["data"]["n"] for record in page["records"]] == [1]
+        assert page["total"] is None
+        assert site("GET", f"{RECORDS}?limit=1&offset=1&sort=n&count=perhaps").status_code == 422
+        assert site("GET", f"{RECORDS}?offset=1&limit=0").status_code == 422
+        assert site("GET", f"{RECORDS}?limit=1&sort=-n").json["total"] == 3

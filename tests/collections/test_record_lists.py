@@ -102,7 +102,8 @@ def tagged(item: Any) -> Any:
 def test_a_text_is_found_without_an_index_however_it_is_stored(room):
     texts = [
         "plain", "Plain", "", "50%", "50_", "505", 'say "so"', "back\\slash", "a/b", "<a&b>",
-        "it's", "tab\t", "line\nbreak", "\x7f", "ü", "\N{SNOWMAN}", "\U0001f600", "null", "7", "x" * 5_000,
+        "it's", "tab\t", "line\nbreak", "\x7f", "ü", "\N{SNOWMAN}", "\U0001f600", "null", "7",
+        "x" * 5_000,
     ]  # fmt: skip
     room.make("posts", {"name": "text", "type": "string"})
     room.fill("posts", *({"text": text} for text in texts), {"text": None})

@@ -51,10 +51,9 @@ def load_query(
         return {}
     given = _given(values, schema, patterns) if values else {}
     try:
-        loaded: dict[str, Any] = schema.load(given) if given else dict(schema.defaults)
+        return schema.read(given)
     except ValidationError as error:
         raise Invalid(load_faults(error.messages, "query")) from error
-    return loaded
 
 
 def _given(
