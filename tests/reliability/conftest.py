@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from serving import Server, tinybase
+
+from .ledger import SETUP
+from .nursery import Asked, Nest, Nursery, ask, opened_nursery
 
 ADMIN = "admin@example.com"
 PASSWORD = "correct horse battery staple"
@@ -61,6 +65,31 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert made.returncode == 0, made.stderr
     return folder
+
+
+@pytest.fixture(scope="package")
+def nursery() -> Iterator[Nursery]:
+    """Return what forks servers."""
+    with opened_nursery() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="package")
+def grown(
+    prepared: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    """Return a token of the admin, and an instance with a collection to write to.
+
+    It is only ever copied.
+    """
+    folder = tmp_path_factory.mktemp("grown") / "instance"
+    shutil.copytree(prepared, folder)
+    login = Asked("POST", "/api/auth/login", {"email": ADMIN, "password": PASSWORD})
+    (answer,) = nursery.do(ask, Nest(folder), login)
+    token: str = answer.body["access_token"]
+    (made,) = nursery.do(ask, Nest(folder), Asked("POST", "/api/collections", SETUP, token))
+    assert made.status == 201, made.body
+    return token, folder
 
 
 @pytest.fixture

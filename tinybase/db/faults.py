@@ -37,6 +37,7 @@ _GONE_STATES = frozenset(
     }
 )
 _SQLITE = object()  # its driver knows no states
+_OF_A_FAILING_DISK = ("disk I/O error", "unable to open database file", "readonly database")
 _TOO_LONG_STATE = "54000"  # program_limit_exceeded: a row of an index has 2,704 bytes
 _TOO_LONG = Fault(
     ("body", "data"),
@@ -74,7 +75,9 @@ def _meaning(error: SQLAlchemyError) -> TinyBaseError | None:
 def _of_sqlite(text: str) -> Unavailable | None:
     if "locked" in text:
         return busy()
-    return _full() if "disk is full" in text else None
+    if "disk is full" in text:
+        return _full()
+    return _failing(text) if any(each in text for each in _OF_A_FAILING_DISK) else None
 
 
 def _of_postgresql(error: DBAPIError, state: object) -> TinyBaseError | None:
@@ -91,6 +94,13 @@ def _of_postgresql(error: DBAPIError, state: object) -> TinyBaseError | None:
     if is_gone or state in _GONE_STATES:
         return Unavailable("The database cannot be reached; try again.", headers=_IN_A_SECOND)
     return None
+
+
+def _failing(what: str) -> Unavailable:
+    return Unavailable(
+        f"The disk under the database fails: {what}. The operator has to see to it.",
+        headers=_IN_A_SECOND,
+    )
 
 
 def _full() -> Unavailable:
