@@ -41,6 +41,14 @@ RESIDENT = {
 
 LIKE_OTHERS = frozenset(
     [
+        "multi-line",
+        "exits",
+        "torn",
+        "crashes",
+        "prints",
+        "two-gib",
+        "no-module",
+        "brings-path-file",
         "misspelt",
         "null",
         "pretends",
@@ -68,7 +76,11 @@ LIKE_OTHERS = frozenset(
         "closes",
     ]
 )
-"""What fares as another row does. That those which fail do so is seen when they are served."""
+"""What fares as another row does.
+
+That those which fail do so is seen when they are served, and that those which come along with
+a path file are refused, where they are part of a set.
+"""
 
 CASES = [
     case
