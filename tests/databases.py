@@ -73,6 +73,9 @@ class PostgresqlDatabases:
     def drop(self, environ: dict[str, str]) -> None:
         with psycopg.connect(_for_libpq(environ), autocommit=True) as connection:
             connection.execute(_CUT_OFF_OTHERS)
+            if connection.execute(_IS_WHOLE).fetchone() != (True,):
+                # A test has broken it; the end of the server takes it along.
+                return
             connection.execute(_DROP_FIELD_INDEXES)
             for table in reversed(db.metadata.sorted_tables):
                 connection.execute(f"DELETE FROM {table.name}")
@@ -83,6 +86,7 @@ _CUT_OFF_OTHERS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
+_IS_WHOLE = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _DROP_FIELD_INDEXES = r"""
 DO $$ DECLARE name text; BEGIN
     FOR name IN SELECT indexname FROM pg_indexes WHERE indexname ~ '^[iu]x_records_[0-9a-f]{24}$'
