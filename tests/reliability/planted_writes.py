@@ -6,6 +6,7 @@ the application, and so know nothing of its insides.
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import sqlite3
@@ -40,7 +41,8 @@ def never_synchronise(_: Flask) -> None:
 
 
 def take_the_lock_late(_: Flask) -> None:
-    """Begin to write without the lock, and ask for it in the middle."""
+    """Begin to write without waiting for one's turn, and ask for the lock in the middle."""
+    fcntl.flock = lambda *_: None
     _connect_with(partial(_Rewriting, {"BEGIN IMMEDIATE": "BEGIN"}))
 
 
