@@ -28,8 +28,6 @@ def test_an_extension_is_updated_and_brought_back(
 
     (found,) = run("check-updates", "--json").json
     assert (found["name"], found["status"], found["latest"]) == ("cli-up", "available", "v1.1.0")
-    (listed,) = run("list", "--json").json
-    assert listed["update_available"] == "v1.1.0"
     assert "something newer of cli-up: tinybase extensions check-updates" in run("list").err
     dry = run("update", "--dry-run", "--json").json
     assert dry["updates"][0]["after"]["version"] == "1.1.0"
