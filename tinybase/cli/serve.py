@@ -42,8 +42,8 @@ def command(
     """Serve the instance over HTTP until Ctrl-C or SIGTERM.
 
     What is in flight gets 25 seconds to finish; then extensions hear on_shutdown.
-    SIGHUP replaces the workers one by one without a failed request. --reload watches the instance and the
-    extensions that were installed with -e before the start.
+    SIGHUP replaces the workers one by one without a failed request. --reload watches the
+    instance and the extensions that were installed with -e before the start.
 
     \b
     Examples:
