@@ -206,8 +206,9 @@ class Tokens:
 
     def _rotate(self, connection: Connection, found: Row[Any]) -> LoginResult | None:
         """Issue the next pair of a session, or end it and return ``None``."""
-        now = self._clock()
         user = accounts.find_and_lock(connection, users.c.id == found.user_id)
+        # Not before the lock: who has waited would be earlier than the one waited for.
+        now = self._clock()
         token = connection.execute(select(tokens).where(tokens.c.id == found.id)).one_or_none()
         if user is None or token is None:
             raise _invalid_token()
