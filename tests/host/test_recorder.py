@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -115,6 +116,33 @@ def test_a_death_while_starting_quarantines_at_once(make_host, site, leave_behin
     site.add("one", "")
     (status,) = deaths(make_host, leave_behind, [suspect])
     assert status["one"] == "quarantined"
+
+
+def test_who_starts_while_another_process_blames_waits_for_what_comes_of_it(
+    make_host, site, leave_behind
+):
+    site.add("one", "")
+    leave_behind(Suspect("one", IMPORT))
+    first, second = make_host(), make_host()
+    blames, may_go_on = threading.Event(), threading.Event()
+    quarantine = first.desired.quarantine
+
+    def slowly(*arguments):
+        blames.set()
+        may_go_on.wait(10)
+        quarantine(*arguments)
+
+    first.desired.quarantine = slowly
+    threads = [threading.Thread(target=host.load) for host in (first, second)]
+    threads[0].start()
+    assert blames.wait(10)
+    threads[1].start()
+    threads[1].join(0.2)
+    assert threads[1].is_alive()
+    may_go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert second.extension("one").status == "quarantined"
 
 
 def test_who_only_ran_beside_the_guilty_one_stays(make_host, site, leave_behind):

@@ -169,8 +169,9 @@ class Host:
         """Load the extensions that are wanted; call none of their lifecycle hooks."""
         with self._lock:
             if not self.is_loaded:
-                for suspects in self._recorder.collect_dead():
-                    self._blame.hold_to_account(suspects)
+                with self._recorder.alone():
+                    for suspects in self._recorder.collect_dead():
+                        self._blame.hold_to_account(suspects)
                 self._seen = self._look()
                 self._binding.current = self._build(self.desired.read())
 

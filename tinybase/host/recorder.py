@@ -13,7 +13,7 @@ import mmap
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +109,19 @@ class FlightRecorder:
         file.memory[(slot - 1) * _SIZE] = 0
         file.free.append(slot)
         self._current.set(before)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the other processes that would collect wait until the block has ended.
+
+        Who starts meanwhile would find nothing any more, and not yet what comes of it.
+        """
+        with ExitStack() as stack:
+            with suppress(OSError):  # there is nothing yet, or nothing can be locked here
+                descriptor = os.open(self._folder or "", os.O_RDONLY | os.O_DIRECTORY)
+                stack.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
 
     def collect_dead(self) -> list[list[Suspect]]:
         """Return what each dead process was running, and forget it."""
