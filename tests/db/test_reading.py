@@ -75,6 +75,7 @@ def test_one_connection_serves_one_read_after_another_and_ends_with_the_engine(d
     with pytest.raises((sqlite3.Error, database.engine.dialect.dbapi.Error)):
         kept.execute("SELECT 1")
     assert database.reader.rows(statement, {"name": "one"}) == []
+    assert not database.raw.free, "a connection that nobody would close was kept"
 
 
 def test_a_connection_that_is_gone_costs_nobody_an_answer(database):

@@ -55,6 +55,7 @@ class RawConnections:
         self.error = engine.dialect.loaded_dbapi.Error
         self.free: deque[Any] = deque()
         self._engine = engine
+        self._is_disposed = False
         self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "BEGIN"
         event.listen(engine, "engine_disposed", self._close)
 
@@ -76,8 +77,8 @@ class RawConnections:
         return connection
 
     def give_back(self, connection: Any) -> None:
-        """Keep a connection for whoever comes next."""
-        if len(self.free) < _MOST_FREE:
+        """Keep a connection for whoever comes next, unless nobody will."""
+        if len(self.free) < _MOST_FREE and not self._is_disposed:
             self.free.append(connection)
         else:
             connection.close()
@@ -164,5 +165,6 @@ class RawConnections:
         return bool(self._engine.dialect.is_disconnect(error, connection, None))
 
     def _close(self, _: Engine) -> None:
+        self._is_disposed = True
         while (connection := self.kept()) is not None:
             connection.close()
