@@ -16,7 +16,10 @@ from tinybase.packages.views import ExtensionDetails
 _REMEDIES = {
     "failed": "Install a release that works, or run tinybase extensions disable {0}.",
     "incompatible": "Install a release that fits, or run tinybase extensions disable {0}.",
-    "missing": "Install it again, or run tinybase extensions uninstall {0} to forget it.",
+    "missing": (
+        "Run tinybase extensions sync with the extensions.lock that names it, or install it again; "
+        "tinybase extensions uninstall {0} forgets it."
+    ),
     "quarantined": "Update it, then run tinybase extensions enable {0}.",
 }
 
