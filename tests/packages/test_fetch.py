@@ -297,6 +297,37 @@ def test_without_git_a_failure_is_told_and_nothing_is_unpacked(
     assert list((tmp_path / "x").iterdir()) == []
 
 
+def test_without_git_links_that_lead_out_only_together_are_refused(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tree:
+        for name, target in (("up", "here/../.."), ("here", "."), ("up/evil", "here")):
+            link = tarfile.TarInfo(f"x-1/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, target
+            tree.addfile(link)
+    _, found = repository(tmp_path / "x", {f"{BASE}/archive/{COMMIT}.tar.gz": content.getvalue()})
+
+    with pytest.raises(BadRequest, match="leads out"):
+        found.bring("HEAD", COMMIT)
+    assert list(tmp_path.rglob("evil")) == []
+
+
+def test_without_git_links_and_the_right_to_run_a_file_are_kept(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tree:
+        link = tarfile.TarInfo("x-1/docs/run")
+        link.type, link.linkname = tarfile.SYMTYPE, "../run.sh"
+        tree.addfile(link)
+        script = tarfile.TarInfo("x-1/run.sh")
+        script.mode = 0o777
+        tree.addfile(script)
+    _, found = repository(tmp_path / "x", {f"{BASE}/archive/{COMMIT}.tar.gz": content.getvalue()})
+
+    found.bring("HEAD", COMMIT)
+
+    assert (tmp_path / "x/docs/run").resolve() == (tmp_path / "x/run.sh").resolve()
+    assert (tmp_path / "x/run.sh").stat().st_mode & 0o777 == 0o755
+
+
 def test_without_git_an_archive_that_is_too_large_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import tarfile
 import tempfile
@@ -135,12 +136,48 @@ def _unpack(file: IO[bytes], folder: Path) -> None:
     """Unpack an archive into a folder, without the folder that everything in it is in."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         with tarfile.open(fileobj=file, mode="r:gz") as found:
-            found.extractall(temporary, members=_limited(found), filter="data")
+            _extract(found, Path(temporary).resolve())
         tops = list(Path(temporary).iterdir())
-        if len(tops) != 1 or not tops[0].is_dir():
+        if len(tops) != 1 or not tops[0].is_dir() or tops[0].is_symlink():
             raise tarfile.TarError("not everything is in one folder")
         for path in tops[0].iterdir():
             shutil.move(path, folder / path.name)
+
+
+def _extract(found: tarfile.TarFile, folder: Path) -> None:
+    """Write files, folders and links, and nothing outside of the folder.
+
+    The filters of :mod:`tarfile` would do, but Python has them only from 3.11.4 on.
+    """
+    links: list[tuple[Path, str]] = []
+    for member in _limited(found):
+        path = folder / member.name
+        if ".." in path.parts or not path.is_relative_to(folder):
+            raise tarfile.TarError(f"{member.name} would be written outside")
+        if member.issym():
+            links.append((path, member.linkname))
+        elif member.isdir():
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            content = found.extractfile(member) if member.isreg() else None
+            if content is None:
+                raise tarfile.TarError(f"{member.name} is neither a file nor a folder")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as copy:
+                shutil.copyfileobj(content, copy)
+            path.chmod(0o644 | (member.mode & 0o111))
+    # Links come last, so that nothing is written through one.
+    for path, target in links:
+        _require_inside(path.parent, folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(target)
+    for path, _ in links:
+        _require_inside(path, folder)
+
+
+def _require_inside(path: Path, folder: Path) -> None:
+    if not Path(os.path.realpath(path)).is_relative_to(folder):
+        raise tarfile.TarError(f"{path.relative_to(folder)} is a link that leads out of it")
 
 
 def _limited(found: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
