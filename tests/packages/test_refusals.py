@@ -43,6 +43,22 @@ def test_what_the_host_provides_cannot_be_changed(
     assert names() == []
 
 
+def test_what_changes_installed_files_while_it_is_tried_out_is_refused(
+    hub: Hub, extensions: Extensions, names: Names
+) -> None:
+    extensions.install(hub.repository("good", flat("good-x")))
+    before = names()
+    for name, crime in (
+        ("own", "pathlib.Path(__file__).unlink()"),
+        ("others", "import good_x; pathlib.Path(good_x.__file__).write_text('')"),
+    ):
+        address = hub.repository(name, flat(f"{name}-x", init=f"import pathlib\n{crime}\n"))
+        with pytest.raises(Conflict, match="is not as it was installed") as refused:
+            extensions.install(address)
+        assert refused.value.code == "extension_load_failed"
+        assert names() == before
+
+
 def test_an_extension_of_the_environment_is_listed_and_can_be_switched(
     extensions: Extensions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from tinybase.host import ExtensionState, Host
 from tinybase.host.desired import bump
 from tinybase.packages.changes import Change, difference
 from tinybase.packages.generations import Generations
+from tinybase.packages.integrity import damage
 from tinybase.packages.journal import Entry
 from tinybase.packages.lock import FILE_NAME, Lock
 from tinybase.packages.store import WheelStore
@@ -194,6 +195,7 @@ class Pipeline:
         expected = len(lock.extensions)
         others = {key: wish for key, wish in wishes.items() if key not in insist}
         after = self.verifier.probe(generation, others, expected=expected, everything=True)
+        _check_untouched(generation, lock)
         for name in sorted(new):
             if name in insist or name not in wishes or wishes[name].is_enabled:
                 _check_loads(name, after.get(name), lock)
@@ -219,6 +221,14 @@ class Pipeline:
 def does_not_load(detail: str, reason: str) -> TinyBaseError:
     """Return the error for an extension that does not load, with the bare reason too."""
     return Conflict(detail, code="extension_load_failed", status_reason=reason)
+
+
+def _check_untouched(generation: Path, lock: Lock) -> None:
+    """Make sure that nothing has changed its own files, or those of others, while it loaded."""
+    touched = next(damage(generation, lock.wheels()), None)
+    if touched is not None:
+        reason = f"{touched} is not as it was installed any more after the set was tried out"
+        raise does_not_load(f"{reason}. Install releases that leave the files alone.", reason)
 
 
 def _check_loads(name: str, state: ExtensionState | None, lock: Lock) -> None:
