@@ -229,16 +229,16 @@ Snapshot.wait_until_unused = lambda self, seconds: True
 """
 START_AFTERWARDS = """
 import threading
-from tinybase.host.host import Host
+from tinybase.host.starting import Starting
 
-start = Host._run_startup
+start = Starting.run
 
 
 def start_later(self, started):
     threading.Timer(0.2, start, (self, started)).start()
 
 
-Host._run_startup = start_later
+Starting.run = start_later
 """
 
 
