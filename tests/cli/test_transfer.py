@@ -89,7 +89,7 @@ def test_an_export_to_stdout_can_be_imported_from_stdin(run: Run) -> None:
     run("records", "export", "posts", "--json", code=2)
 
     bare = '{"title": "x"}\n\n{"data": {"title": "y"}, "owner_id": null}'
-    assert "2 records were imported" in load(run, stdin=bare).err
+    assert "Imported 2 records" in load(run, stdin=bare).err
     assert set(titles(run)) == {FULL["title"], "x", "y"}
 
 
@@ -130,9 +130,9 @@ def test_it_stops_at_a_bad_line_and_goes_on_there_once_that_is_mended(
     assert "line 3: title" in stopped.err
 
     write(file, [{"title": "a"}, {"title": "b"}, {"title": "c"}, {"title": "d"}])
-    assert "2 records were imported" in load(run, file).err
+    assert "Imported 2 records" in load(run, file).err
     assert titles(run) == ["a", "b", "c", "d"]
-    assert "0 records were imported" in load(run, file).err
+    assert "Imported 0 records" in load(run, file).err
 
 
 def test_a_file_that_has_changed_before_that_place_is_not_imported_twice(
@@ -164,9 +164,9 @@ def test_an_interrupted_import_goes_on_without_doubles(
     monkeypatch.setattr(transfer, "_CHUNK", 3)
     with monkeypatch.context() as patch:
         patch.setattr(RecordTransfer, "store", interrupt)
-        assert "6 records were imported. Run the same" in load(run, file, code=130).err
+        assert "Imported 6 records. Run the same" in load(run, file, code=130).err
     assert titles(run) == wanted[:6]
-    assert "14 records were imported" in load(run, file).err
+    assert "Imported 14 records" in load(run, file).err
     assert titles(run) == wanted
 
 
@@ -247,7 +247,7 @@ def test_a_dry_run_checks_and_stores_nothing(run: Run, tmp_path: Path) -> None:
     found = load(run, file, "--dry-run", "--on-error", "skip", "--json", code=1).json
     assert (found["imported"], found["refused"], found["dry_run"]) == (1, 1, True)
     assert titles(run) == ["a"]
-    assert "1 records were imported" in load(run, file, code=1).err
+    assert "Imported 1 record" in load(run, file, code=1).err
 
 
 def test_records_without_an_owner_get_the_one_that_is_named(run: Run, tmp_path: Path) -> None:

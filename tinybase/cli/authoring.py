@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybase.cli import context
-from tinybase.cli.output import emit_json, json_option, note
+from tinybase.cli.output import counted, emit_json, json_option, note
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.git import ask_git
 from tinybase.packages.scaffold import LAYOUTS, NewExtension, new_extension
@@ -204,8 +204,4 @@ def _summary(report: Report, path: Path) -> str:
     what = " ".join(filter(None, (report.name, report.version))) or str(path)
     if not report.findings:
         return f"{what} is fine."
-    return f"{what}: {_counted(report.errors, 'error')}, {_counted(report.warnings, 'warning')}."
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{what}: {counted(report.errors, 'error')}, {counted(report.warnings, 'warning')}."

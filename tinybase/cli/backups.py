@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tinybase.cli import context
-from tinybase.cli.output import confirm, emit_json, json_option, note, yes_option
+from tinybase.cli.output import confirm, counted, emit_json, json_option, note, yes_option
 from tinybase.cli.progress import Progress
 
 
@@ -86,7 +86,7 @@ def restore(*, file: Path, yes: bool, as_json: bool) -> None:
 
 
 def _summary(rows: Mapping[str, int]) -> str:
-    return f"{rows.get('records', 0):,} records, {rows.get('users', 0):,} users"
+    return ", ".join(counted(rows.get(f"{noun}s", 0), noun) for noun in ("record", "user"))
 
 
 def _now() -> str:

@@ -11,7 +11,7 @@ import click
 
 from tinybase.cli import context
 from tinybase.cli.lifecycle import tell_changes
-from tinybase.cli.output import confirm, emit_json, json_option, note, printable
+from tinybase.cli.output import confirm, counted, emit_json, json_option, note, printable
 from tinybase.cli.plan import NOTICE, document_of
 from tinybase.cli.plan_screen import changes_lines, plan_lines
 
@@ -55,8 +55,8 @@ def bundle(*, file: Path, as_json: bool) -> None:
         emit_json(done)
         return
     click.echo(
-        f"Wrote {done.file}: {_counted(len(done.extensions), 'extension')}, "
-        f"{_counted(len(done.packages), 'other package')}, {done.size / 2**20:.1f} MiB."
+        f"Wrote {done.file}: {counted(len(done.extensions), 'extension')}, "
+        f"{counted(len(done.packages), 'other package')}, {done.size:,} bytes."
     )
     click.echo(f"SHA-256 {done.sha256}")
 
@@ -118,7 +118,3 @@ def _document(plan: BundlePlan) -> dict[str, object]:
         "new": [document_of(item) for item in plan.new],
         "updates": plan.updates,
     }
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

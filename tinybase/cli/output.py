@@ -83,6 +83,11 @@ def confirm(question: str, *, yes: bool) -> None:
     raise Refused("Nothing was changed: nobody answered. Add --yes to do it without a question.")
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a number with the noun that it counts, which takes an ``s`` in the plural."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """Return a text of somebody else's in one line that does nothing to a terminal."""
     return one_line(text)

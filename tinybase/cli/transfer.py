@@ -15,7 +15,7 @@ from uuid import UUID
 import click
 
 from tinybase.cli import context
-from tinybase.cli.output import emit_json, json_option, note, printable
+from tinybase.cli.output import counted, emit_json, json_option, note, printable
 from tinybase.cli.progress import Progress
 from tinybase.cli.record_files import (
     FORMATS,
@@ -82,7 +82,7 @@ def export(*, collection: str, file: str, format_: str | None, as_json: bool) ->
     if as_json:
         emit_json({"collection": collection, "file": file, "records": count})
     else:
-        note(f"Exported {count:,} records of {collection}.")
+        note(f"Exported {counted(count, 'record')} of {collection}.")
 
 
 @click.command("import")
@@ -210,8 +210,8 @@ class _Import:
     def how_to_go_on(self) -> str:
         """Say what to do after an interruption."""
         if self._source is None:
-            return f"{self.imported:,} records were imported."
-        return f"{self.imported:,} records were imported. Run the same command to go on."
+            return f"Imported {counted(self.imported, 'record')}."
+        return f"Imported {counted(self.imported, 'record')}. Run the same command to go on."
 
     def _resume(self, lines: Lines) -> None:
         place = self._transfer.place(self.collection, self._source) if self._source else None
@@ -274,7 +274,7 @@ def _chunks(reads: Iterable[Read]) -> Iterator[list[Read]]:
 
 
 def _report(run: _Import, *, as_json: bool) -> None:
-    what = "can be imported" if not run.keep else "were imported"
+    done = f"{'Imported' if run.keep else 'Would import'} {counted(run.imported, 'record')}"
     if as_json:
         emit_json(
             {
@@ -291,14 +291,12 @@ def _report(run: _Import, *, as_json: bool) -> None:
             }
         )
     elif not run.refused_count:
-        note(f"{run.imported:,} records {what}.")
+        note(f"{done}.")
     if run.refused_count:
         end = "" if run.stopped_at is None else f" It stopped at line {run.stopped_at}: mend it"
         if run.stopped_at is not None:
             end += " and run the same command to go on, or add --on-error skip."
-        raise click.ClickException(
-            f"{run.imported:,} records {what}, {run.refused_count:,} lines were refused.{end}"
-        )
+        raise click.ClickException(f"{done}, refused {counted(run.refused_count, 'line')}.{end}")
 
 
 def _reason(error: TinyBaseError) -> str:

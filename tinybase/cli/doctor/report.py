@@ -8,7 +8,7 @@ import click
 
 from tinybase.cli import context
 from tinybase.cli.doctor.finding import Finding, Severity
-from tinybase.cli.output import emit_json, json_option, note, printable
+from tinybase.cli.output import counted, emit_json, json_option, note, printable
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "blue"}
 _WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
@@ -52,10 +52,4 @@ def _show(findings: list[Finding]) -> None:
         if item.remedy:
             click.echo(f"         do: {printable(item.remedy)}")
     found = Counter(item.severity for item in findings)
-    click.echo(
-        ", ".join(_counted(found[severity], word) for severity, word in _WORDS.items()) + "."
-    )
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+    click.echo(", ".join(counted(found[severity], word) for severity, word in _WORDS.items()) + ".")
