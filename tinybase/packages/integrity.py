@@ -36,8 +36,12 @@ def changed_files(package: Distribution) -> list[str]:
 
 
 def _is_as_installed(file: PackagePath) -> bool:
-    """Compare a file with its hash; scripts, which lie elsewhere, do not count."""
-    if file.hash is None or ".." in file.parts or file.is_absolute():
+    """Compare a file with its hash; scripts, which lie elsewhere, do not count.
+
+    pip notes some of them under their name in the wheel, which is in its ``.data`` folder.
+    """
+    lies_elsewhere = ".." in file.parts or file.is_absolute() or file.parts[0].endswith(".data")
+    if file.hash is None or lies_elsewhere:
         return True
     path = Path(str(file.locate()))
     try:
