@@ -37,6 +37,7 @@ from tinybase.collections.transfer import (
     TooManyRefused,
 )
 from tinybase.config import LimitsConfig
+from tinybase.db.private_files import complete
 from tinybase.errors import Conflict, Invalid, TinyBaseError
 
 STDIO = "-"
@@ -337,8 +338,6 @@ def _written(file: str) -> Iterator[BinaryIO]:
         # Records may be nobody else's business.
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             yield out
-            out.flush()
-            os.fsync(out.fileno())
-        new.replace(path)
+        complete(new, path)
     finally:
         new.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Files that nobody else may read, made aside and named when they are complete."""
+"""Files that are made aside and get their name when they are complete."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ def private_file(target: Path) -> Iterator[Path]:
 
 def complete(path: Path, target: Path) -> None:
     """Give a file its name once its content is on the disk."""
-    _sync(path)
+    sync(path)
     path.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the content of a file, or the names in a folder, outlive a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from tinybase.db.private_files import complete
 from tinybase.errors import BadRequest, Invalid
 from tinybase.packages.lock import FILE_NAME, Lock, LockedWheel
 from tinybase.packages.soundness import unsound
@@ -45,11 +46,9 @@ def write_bundle(path: Path, lock: Lock, wheels: Mapping[str, Path]) -> str:
                     info.file_size = wheels[name].stat().st_size
                     with wheels[name].open("rb") as source, archive.open(info, "w") as target:
                         _copy(source, target)
-            file.flush()
-            os.fsync(file.fileno())
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        new.replace(path)
+        complete(new, path)
     finally:
         new.unlink(missing_ok=True)
     return digest

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from tinybase.db.private_files import sync
 from tinybase.errors import Conflict
 
 KEEP = 3
@@ -139,7 +140,7 @@ class Generations:
                 self._link.unlink(missing_ok=True)
             else:
                 back.replace(self._link)
-            _sync(self.folder)
+            sync(self.folder)
             raise
         finally:
             back.unlink(missing_ok=True)
@@ -147,12 +148,12 @@ class Generations:
     def switch(self, folder: Path) -> None:
         """Put a set in force, all of it or nothing, also when the power fails."""
         _sync_tree(folder)
-        _sync(self._sets)
+        sync(self._sets)
         new = self.folder / f"current.{os.getpid()}"
         new.unlink(missing_ok=True)
         new.symlink_to(folder.relative_to(self.folder))
         new.replace(self._link)
-        _sync(self.folder)
+        sync(self.folder)
 
     def unfinished(self) -> tuple[Path, dict[str, Any]] | None:
         """Return the set that a process did not live to finish, with its note."""
@@ -206,7 +207,7 @@ def write_durably(path: Path, text: str) -> None:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _remove_unless_used(folder: Path) -> None:
@@ -231,13 +232,5 @@ def _sync_tree(folder: Path) -> None:
         for name in files:
             path = Path(inner, name)
             if not path.is_symlink():
-                _sync(path)
-        _sync(Path(inner))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+                sync(path)
+        sync(Path(inner))
