@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tinybase.errors import ConfigError, Conflict
-from tinybase.packages.generations import KEEP, Generations, write_durably
+from tinybase.files import write_durably
+from tinybase.packages.generations import KEEP, Generations
 from tinybase.packages.lock import Lock, LockedWheel
 from tinybase.packages.store import WheelStore
 from tinybase.packages.wheels import sha256

@@ -37,8 +37,8 @@ from tinybase.collections.transfer import (
     TooManyRefused,
 )
 from tinybase.config import LimitsConfig
-from tinybase.db.private_files import complete
 from tinybase.errors import Conflict, Invalid, TinyBaseError
+from tinybase.files import complete
 
 STDIO = "-"
 _CHUNK = 1_000

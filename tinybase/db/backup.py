@@ -12,9 +12,9 @@ from sqlalchemy.engine import make_url
 from tinybase.config import Config
 from tinybase.db.migrate import REVISIONS
 from tinybase.db.postgres_backup import PostgresBackups
-from tinybase.db.private_files import complete, private_file
 from tinybase.db.sqlite_backup import SqliteBackups
 from tinybase.errors import Conflict
+from tinybase.files import complete, private_file
 
 Say = Callable[[str], None]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from tinybase.db.private_files import complete, private_file
 from tinybase.errors import Conflict, Unavailable
+from tinybase.files import complete, private_file
 
 _COPY = re.compile(rb'COPY public\."?(\w+)"? \(.*\) FROM stdin;\n')
 _OTHERS = text(

@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from tinybase.db.private_files import complete, private_file
 from tinybase.errors import Conflict, Unavailable
+from tinybase.files import complete, private_file
 
 _PAGES = 4_096
 _BUSY_SECONDS = 2.0

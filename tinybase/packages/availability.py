@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinybase.packages.generations import write_durably
+from tinybase.files import write_durably
 
 _FILE_NAME = "updates.json"
 _ASKED = "updates.asked"

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from tinybase.db.private_files import complete
 from tinybase.errors import BadRequest, Invalid
+from tinybase.files import complete
 from tinybase.packages.lock import FILE_NAME, Lock, LockedWheel
 from tinybase.packages.soundness import unsound
 from tinybase.packages.wheels import read_wheel

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tinybase.db.private_files import sync
 from tinybase.errors import Conflict
+from tinybase.files import sync, write_durably
 
 KEEP = 3
 """How many sets are kept, the one in force included."""
@@ -194,20 +194,6 @@ class Generations:
         for pattern in ("current.*", "*.new", "../extensions.lock.*.new"):
             for file in self.folder.glob(pattern):
                 file.unlink(missing_ok=True)
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Replace a file by one with this text, atomically, also when the power fails."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        with new.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
-    sync(path.parent)
 
 
 def _remove_unless_used(folder: Path) -> None:

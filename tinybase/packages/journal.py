@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from tinybase.db import format_time
+from tinybase.files import write_durably
 from tinybase.packages.changes import Change
-from tinybase.packages.generations import write_durably
 
 _FILE_NAME = "generation.json"
 

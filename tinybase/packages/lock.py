@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, get_origin, get_type_hints
 
 from tinybase.errors import ConfigError
-from tinybase.packages.generations import write_durably
+from tinybase.files import write_durably
 
 FILE_NAME = "extensions.lock"
 _FORMAT = 1

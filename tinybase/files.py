@@ -1,4 +1,4 @@
-"""Files that are made aside and get their name when they are complete."""
+"""Files that are whole or not there: made aside, and named when they are complete."""
 
 from __future__ import annotations
 
@@ -21,10 +21,20 @@ def private_file(target: Path) -> Iterator[Path]:
             path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
+def write_durably(path: Path, text: str) -> None:
+    """Replace a file by one with this text, atomically, also when the power fails."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        new.write_text(text, encoding="utf-8")
+        complete(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
 def complete(path: Path, target: Path) -> None:
     """Give a file its name once its content is on the disk."""
     sync(path)
-    path.rename(target)
+    path.replace(target)
     sync(target.parent)
 
 
