@@ -1,8 +1,8 @@
 """The events: what a hook receives.
 
-Every event begins with the fields that belong to it, in a fixed order, so it can be
-built positionally. After them come the same seven fields on every event, all with
-defaults, that say where it comes from:
+Every event takes the fields that belong to it first, in a fixed order, so it can be built
+positionally. The same seven fields are on every event; they have defaults, are given by
+name, and say where it comes from:
 
 ``event_id``
     Unique per event; every handler of one event sees the same id.
@@ -20,7 +20,8 @@ defaults, that say where it comes from:
     0 for what a client caused, 1 for what a handler of that caused, and so on.
 
 ``data``, ``old_data``, ``new_data`` and ``payload`` hold plain JSON values. Each handler
-receives a copy of its own: changing it changes nothing else.
+receives a copy of its own: changing it changes nothing else, except in the hooks that are
+asked *before* something happens, which say so.
 """
 
 from __future__ import annotations
@@ -35,56 +36,48 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(kw_only=True)
+class Event:
+    """What all events have: where they come from."""
+
+    event_id: UUID = field(default_factory=uuid4, repr=False)
+    occurred_at: datetime = field(default_factory=_now, repr=False)
+    request_id: str | None = field(default=None, repr=False)
+    actor: str = field(default="system", repr=False)
+    actor_id: UUID | None = field(default=None, repr=False)
+    origin: str = field(default="extension", repr=False)
+    depth: int = field(default=0, repr=False)
+
+
 @dataclass
-class UserLoginEvent:
+class UserLoginEvent(Event):
     """Somebody signed in; their tokens are already stored."""
 
     user_id: UUID
     email: str
     is_admin: bool
-    event_id: UUID = field(default_factory=uuid4)
-    occurred_at: datetime = field(default_factory=_now)
-    request_id: str | None = None
-    actor: str = "system"
-    actor_id: UUID | None = None
-    origin: str = "extension"
-    depth: int = 0
 
 
 @dataclass
-class UserRegisterEvent:
+class UserRegisterEvent(Event):
     """A new user exists, whoever created it."""
 
     user_id: UUID
     email: str
-    event_id: UUID = field(default_factory=uuid4)
-    occurred_at: datetime = field(default_factory=_now)
-    request_id: str | None = None
-    actor: str = "system"
-    actor_id: UUID | None = None
-    origin: str = "extension"
-    depth: int = 0
 
 
 @dataclass
-class RecordCreateEvent:
+class RecordCreateEvent(Event):
     """A record was stored; ``data`` is its content as stored."""
 
     collection: str
     record_id: UUID
     data: dict[str, Any]
     owner_id: UUID | None
-    event_id: UUID = field(default_factory=uuid4)
-    occurred_at: datetime = field(default_factory=_now)
-    request_id: str | None = None
-    actor: str = "system"
-    actor_id: UUID | None = None
-    origin: str = "extension"
-    depth: int = 0
 
 
 @dataclass
-class RecordUpdateEvent:
+class RecordUpdateEvent(Event):
     """A record changed; both contents are complete."""
 
     collection: str
@@ -92,50 +85,29 @@ class RecordUpdateEvent:
     old_data: dict[str, Any]
     new_data: dict[str, Any]
     owner_id: UUID | None
-    event_id: UUID = field(default_factory=uuid4)
-    occurred_at: datetime = field(default_factory=_now)
-    request_id: str | None = None
-    actor: str = "system"
-    actor_id: UUID | None = None
-    origin: str = "extension"
-    depth: int = 0
 
 
 @dataclass
-class RecordDeleteEvent:
+class RecordDeleteEvent(Event):
     """A record is gone; ``data`` is its last content."""
 
     collection: str
     record_id: UUID
     data: dict[str, Any]
     owner_id: UUID | None
-    event_id: UUID = field(default_factory=uuid4)
-    occurred_at: datetime = field(default_factory=_now)
-    request_id: str | None = None
-    actor: str = "system"
-    actor_id: UUID | None = None
-    origin: str = "extension"
-    depth: int = 0
 
 
 @dataclass
-class FunctionCallEvent:
+class FunctionCallEvent(Event):
     """A function is about to run; ``payload`` has passed its input model."""
 
     function_name: str
     user_id: UUID | None
     payload: dict[str, Any]
-    event_id: UUID = field(default_factory=uuid4)
-    occurred_at: datetime = field(default_factory=_now)
-    request_id: str | None = None
-    actor: str = "system"
-    actor_id: UUID | None = None
-    origin: str = "extension"
-    depth: int = 0
 
 
 @dataclass
-class FunctionCompleteEvent:
+class FunctionCompleteEvent(Event):
     """A function call ended and is recorded.
 
     ``status`` is ``"succeeded"`` or ``"failed"``; the two ``error_*`` fields are ``None``
@@ -148,10 +120,149 @@ class FunctionCompleteEvent:
     duration_ms: int
     error_message: str | None
     error_type: str | None
-    event_id: UUID = field(default_factory=uuid4)
-    occurred_at: datetime = field(default_factory=_now)
-    request_id: str | None = None
-    actor: str = "system"
-    actor_id: UUID | None = None
-    origin: str = "extension"
-    depth: int = 0
+
+
+@dataclass
+class RecordChangeEvent(Event):
+    """A record was created, updated or deleted; ``action`` says which.
+
+    ``action`` is ``"create"``, ``"update"`` or ``"delete"``. ``old_data`` is ``None`` for a
+    new record and ``new_data`` for a deleted one.
+    """
+
+    action: str
+    collection: str
+    record_id: UUID
+    old_data: dict[str, Any] | None
+    new_data: dict[str, Any] | None
+    owner_id: UUID | None
+
+
+@dataclass
+class RecordWriteEvent(RecordChangeEvent):
+    """A record was written in a transaction that is still open; the fields are as above."""
+
+
+@dataclass
+class RecordWriteFailedEvent(Event):
+    """A write of records was rolled back: nothing of it is stored.
+
+    ``action`` is ``"create"``, ``"update"``, ``"delete"`` or ``"batch"``; ``record_id`` is
+    ``None`` where the record had none yet, and for a batch. ``error_code`` is the code of
+    the answer, ``error_message`` its sentence.
+    """
+
+    action: str
+    collection: str
+    record_id: UUID | None
+    error_code: str
+    error_message: str
+
+
+@dataclass
+class UserLoginFailedEvent(Event):
+    """Somebody could not sign in.
+
+    ``user_id`` is ``None`` for an address that nobody has. ``reason`` is
+    ``"unknown_email"``, ``"wrong_password"``, ``"inactive"`` or ``"rejected"``.
+    """
+
+    email: str
+    user_id: UUID | None
+    reason: str
+
+
+@dataclass
+class UserLogoutEvent(Event):
+    """Somebody signed out; their tokens are revoked."""
+
+    user_id: UUID
+    email: str
+
+
+@dataclass
+class UserUpdateEvent(Event):
+    """A user changed; ``changes`` names the fields, such as ``("email",)``."""
+
+    user_id: UUID
+    email: str
+    changes: tuple[str, ...]
+
+
+@dataclass
+class UserDeleteEvent(Event):
+    """A user is gone."""
+
+    user_id: UUID
+    email: str
+
+
+@dataclass
+class PasswordChangeEvent(Event):
+    """A user has another password; ``method`` is ``"change"``, ``"reset"`` or ``"admin"``."""
+
+    user_id: UUID
+    email: str
+    method: str
+
+
+@dataclass
+class CollectionCreateEvent(Event):
+    """A collection exists; ``schema`` and ``options`` are as the REST API shows them."""
+
+    collection: str
+    schema: dict[str, Any]
+    options: dict[str, Any]
+
+
+@dataclass
+class CollectionUpdateEvent(Event):
+    """A collection changed; what came before and what holds now."""
+
+    collection: str
+    old_schema: dict[str, Any]
+    schema: dict[str, Any]
+    old_options: dict[str, Any]
+    options: dict[str, Any]
+
+
+@dataclass
+class CollectionDeleteEvent(Event):
+    """A collection is gone, and its records with it."""
+
+    collection: str
+    schema: dict[str, Any]
+    options: dict[str, Any]
+
+
+@dataclass
+class ExtensionEnableEvent(Event):
+    """An extension was enabled by somebody while the server runs."""
+
+    extension: str
+    version: str
+
+
+@dataclass
+class ExtensionDisableEvent(Event):
+    """An extension was disabled by somebody while the server runs."""
+
+    extension: str
+    version: str
+
+
+@dataclass
+class ErrorEvent(Event):
+    """Something failed that nobody had foreseen, and the client got status 500.
+
+    ``source`` is ``"request"``, ``"function"`` or ``"extension"``; ``extension`` and
+    ``handler`` name whose code it was, if it was an extension's. ``error`` is the exception
+    itself, with its traceback.
+    """
+
+    source: str
+    error: BaseException
+    extension: str | None
+    handler: str | None
+    method: str | None
+    path: str | None

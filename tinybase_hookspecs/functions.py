@@ -1,7 +1,24 @@
 """Hooks around calls of server functions."""
 
-from tinybase_hookspecs.events import FunctionCallEvent, FunctionCompleteEvent
+from tinybase_hookspecs.events import (
+    FunctionCallEvent,
+    FunctionCompleteEvent,
+)
 from tinybase_hookspecs.markers import hookspec
+from tinybase_hookspecs.questions import (
+    BeforeFunctionCallEvent,
+)
+
+
+@hookspec
+def tinybase_before_function_call(event: BeforeFunctionCallEvent) -> dict[str, object] | None:
+    """Called before a function is called, and before ``on_function_call``.
+
+    ``event.payload`` may be changed in place, or a mapping returned to take its place; the
+    next implementation sees the change, and the result is checked against the input model.
+    :class:`~tinybase_hookspecs.Reject` gives the client its answer, any other exception
+    ``extension_error``; the function then does not run.
+    """
 
 
 @hookspec

@@ -1,5 +1,9 @@
-"""Hooks of a worker's life."""
+"""Hooks of a worker's life, and of the extensions in it."""
 
+from tinybase_hookspecs.events import (
+    ExtensionDisableEvent,
+    ExtensionEnableEvent,
+)
 from tinybase_hookspecs.markers import hookspec
 
 
@@ -23,4 +27,20 @@ def tinybase_on_shutdown() -> None:
     Extensions are called in the reverse of their start-up order, each with a bounded time.
     An exception is logged and the next extension is still called. A worker that is killed
     does not get to call it.
+    """
+
+
+@hookspec
+def tinybase_on_extension_enable(event: ExtensionEnableEvent) -> None:
+    """Called after an extension was enabled, in the one process that was asked to.
+
+    The other extensions are told, and the enabled one itself, after its ``on_startup``.
+    """
+
+
+@hookspec
+def tinybase_on_extension_disable(event: ExtensionDisableEvent) -> None:
+    """Called after an extension was disabled, in the one process that was asked to.
+
+    The disabled one is not told; it has its ``on_shutdown``.
     """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tinybase_hookspecs.markers import hookspec
@@ -26,6 +26,74 @@ class FunctionDeclaration:
     tags: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class BlueprintDeclaration:
+    """Routes, as a Flask blueprint; they are mounted under ``/api/ext/NAME``.
+
+    ``auth`` is ``"public"``, ``"auth"`` or ``"admin"``: whom all of them admit.
+    """
+
+    blueprint: Any
+    auth: str = "auth"
+
+
+@dataclass(frozen=True)
+class CommandDeclaration:
+    """A click command or group, run by ``tinybase x NAME COMMAND``."""
+
+    command: Any
+
+
+@dataclass(frozen=True)
+class CollectionDeclaration:
+    """A collection that belongs to the extension.
+
+    ``schema`` and ``options`` are what ``POST /api/collections`` takes.
+    """
+
+    name: str
+    schema: Mapping[str, Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SettingDeclaration:
+    """A setting of the extension.
+
+    ``type`` is ``str``, ``int``, ``float``, ``bool`` or ``list`` (of texts). A value comes from
+    the admin API, the variable ``env`` of the environment, ``tinybase.toml``
+    (``[extension.NAME]``), else ``default``. Without a value, a ``required`` one keeps the
+    extension from being loaded. A ``secret`` one is never shown.
+    """
+
+    name: str
+    type: type = str
+    default: Any = None
+    required: bool = False
+    secret: bool = False
+    env: str | None = None
+    choices: tuple[Any, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class HealthCheckDeclaration:
+    """A check of something the extension needs.
+
+    ``check`` returns ``None`` or a short text when all is well and raises when it is not.
+    """
+
+    name: str
+    check: Callable[[], str | None]
+
+
+@dataclass(frozen=True)
+class MetricDeclaration:
+    """Numbers for ``/metrics``; ``collector`` is one of ``prometheus_client``."""
+
+    collector: Any
+
+
 @hookspec
 def tinybase_register_functions() -> Sequence[FunctionDeclaration]:
     """Called while the extensions are loaded; returns the functions to offer.
@@ -34,4 +102,43 @@ def tinybase_register_functions() -> Sequence[FunctionDeclaration]:
     declaration, or a name that somebody else has taken makes the extension fail to load,
     as a whole.
     """
+    raise NotImplementedError
+
+
+@hookspec
+def tinybase_register_blueprints() -> Sequence[BlueprintDeclaration]:
+    """Called while the extensions are loaded; returns the routes to mount."""
+    raise NotImplementedError
+
+
+@hookspec
+def tinybase_register_commands() -> Sequence[CommandDeclaration]:
+    """Called while the extensions are loaded; returns the commands to offer."""
+    raise NotImplementedError
+
+
+@hookspec
+def tinybase_register_collections() -> Sequence[CollectionDeclaration]:
+    """Called while the extensions are loaded; returns the collections of the extension.
+
+    They are created, or brought to the declared schema, before its ``on_startup``.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def tinybase_register_settings() -> Sequence[SettingDeclaration]:
+    """Called while the extensions are loaded; returns the settings of the extension."""
+    raise NotImplementedError
+
+
+@hookspec
+def tinybase_register_health_checks() -> Sequence[HealthCheckDeclaration]:
+    """Called while the extensions are loaded; returns the checks to run with the host's."""
+    raise NotImplementedError
+
+
+@hookspec
+def tinybase_register_metrics() -> Sequence[MetricDeclaration]:
+    """Called while the extensions are loaded; returns what ``/metrics`` shows of it."""
     raise NotImplementedError

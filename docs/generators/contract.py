@@ -13,10 +13,29 @@ from typing import Any
 import tinybase_hookspecs
 from generators.text import code, doc, signature, table
 from tinybase.extensions import decorators as door
-from tinybase_hookspecs import auth, functions, lifecycle, records, registration
+from tinybase_hookspecs import (
+    access,
+    auth,
+    collections,
+    functions,
+    lifecycle,
+    records,
+    registration,
+    requests,
+)
 from tinybase_hookspecs import events as all_events
 
-_GROUPS: tuple[ModuleType, ...] = (lifecycle, auth, records, functions, registration)
+_ORDER = ("priority", "before", "after", "tryfirst", "trylast")
+_GROUPS: tuple[ModuleType, ...] = (
+    lifecycle,
+    auth,
+    collections,
+    records,
+    access,
+    functions,
+    requests,
+    registration,
+)
 
 
 def hooks() -> str:
@@ -33,7 +52,7 @@ def events() -> str:
 def decorators() -> str:
     """Return a table of the decorators."""
     hints = typing.get_type_hints(door)
-    names = [name for name in vars(door) if name.startswith("on_")]
+    names = [name for name in vars(door) if f"tinybase_{name}" in tinybase_hookspecs.__all__]
     return table(
         ("Decorator", "Filter", "Handler receives", "Hook"),
         [_decorator(name, hints[name]) for name in names],
@@ -85,7 +104,7 @@ def _event(cls: type) -> str:
 
 
 def _decorator(name: str, protocol: type) -> tuple[str, str, str, str]:
-    own = [option for option in _options(protocol) if option not in ("tryfirst", "trylast")]
+    own = [option for option in _options(protocol) if option not in _ORDER]
     hook = getattr(tinybase_hookspecs, f"tinybase_{name}")
     received = [p.annotation.__name__ for p in inspect.signature(hook).parameters.values()]
     return (

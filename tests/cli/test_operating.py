@@ -101,7 +101,7 @@ def test_names_of_hooks_are_completed() -> None:
 
     found = parameter.shell_complete(click.Context(hooks), "on_record_c")
 
-    assert [item.value for item in found] == ["on_record_create"]
+    assert [item.value for item in found] == ["on_record_change", "on_record_create"]
 
 
 def test_info_tells_everything(run: Run, extended: Path) -> None:

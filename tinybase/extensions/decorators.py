@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, overload
 
-from tinybase.extensions.rows import Handler, Place, note
+from tinybase.extensions.rows import Handler, Order, Place, note
 from tinybase.extensions.signatures import HandlerError, read_arguments
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Filter = str | Sequence[str] | None
+_Names = str | Sequence[str]
 
 
 class PlainDecorator(Protocol):
@@ -23,7 +24,15 @@ class PlainDecorator(Protocol):
     @overload
     def __call__(self, function: _F, /) -> _F: ...
     @overload
-    def __call__(self, *, tryfirst: bool = False, trylast: bool = False) -> Callable[[_F], _F]: ...
+    def __call__(
+        self,
+        *,
+        priority: int = 0,
+        before: _Names = (),
+        after: _Names = (),
+        tryfirst: bool = False,
+        trylast: bool = False,
+    ) -> Callable[[_F], _F]: ...
 
 
 class CollectionDecorator(Protocol):
@@ -33,7 +42,14 @@ class CollectionDecorator(Protocol):
     def __call__(self, function: _F, /) -> _F: ...
     @overload
     def __call__(
-        self, *, collection: _Filter = None, tryfirst: bool = False, trylast: bool = False
+        self,
+        *,
+        collection: _Filter = None,
+        priority: int = 0,
+        before: _Names = (),
+        after: _Names = (),
+        tryfirst: bool = False,
+        trylast: bool = False,
     ) -> Callable[[_F], _F]: ...
 
 
@@ -44,7 +60,14 @@ class FunctionDecorator(Protocol):
     def __call__(self, function: _F, /) -> _F: ...
     @overload
     def __call__(
-        self, *, name: _Filter = None, tryfirst: bool = False, trylast: bool = False
+        self,
+        *,
+        name: _Filter = None,
+        priority: int = 0,
+        before: _Names = (),
+        after: _Names = (),
+        tryfirst: bool = False,
+        trylast: bool = False,
     ) -> Callable[[_F], _F]: ...
 
 
@@ -60,7 +83,7 @@ class _EventDecorator:
         # The frame of the caller is the module in which the decorator is written; the
         # function's own __module__ is a library's if a foreign decorator wrapped it.
         place = Place.of(sys._getframe(1))  # noqa: SLF001
-        tryfirst, trylast = self._read_order(options)
+        order = self._read_order(options)
         filters = self._read_filters(options)
 
         def decorate(function: _F) -> _F:
@@ -71,8 +94,7 @@ class _EventDecorator:
                     decorator=self.__name__,
                     arguments=read_arguments(self.__name__, function, has_event=self._has_event),
                     filters=filters,
-                    tryfirst=tryfirst,
-                    trylast=trylast,
+                    order=order,
                     place=place,
                 )
             )
@@ -85,17 +107,34 @@ class _EventDecorator:
             return arguments[0]
         raise HandlerError(f"@{self.__name__} takes its filter by name. {self._usage()}")
 
-    def _read_order(self, options: dict[str, Any]) -> tuple[bool, bool]:
-        """Take ``tryfirst`` and ``trylast`` out of the options."""
-        order = {name: options.pop(name, False) for name in ("tryfirst", "trylast")}
-        for name, value in order.items():
+    def _read_order(self, options: dict[str, Any]) -> Order:
+        """Take what says when the handler is called out of the options."""
+        ends = {name: options.pop(name, False) for name in ("tryfirst", "trylast")}
+        for name, value in ends.items():
             if not isinstance(value, bool):
                 raise HandlerError(f"@{self.__name__}: {name} is True or False.")
-        if all(order.values()):
+        if all(ends.values()):
             raise HandlerError(
                 f"@{self.__name__} cannot be both tryfirst and trylast. Keep one of them."
             )
-        return order["tryfirst"], order["trylast"]
+        priority = options.pop("priority", 0)
+        if not isinstance(priority, int) or isinstance(priority, bool):
+            raise HandlerError(
+                f"@{self.__name__}: priority is a whole number; the highest is called first."
+            )
+        before, after = (
+            self._extensions(name, options.pop(name, ())) for name in ("before", "after")
+        )
+        return Order(priority, before, after, **ends)
+
+    def _extensions(self, name: str, value: Any) -> tuple[str, ...]:
+        names = (value,) if isinstance(value, str) else value
+        if isinstance(names, list | tuple) and all(isinstance(n, str) and n for n in names):
+            return tuple(names)
+        raise HandlerError(
+            f"@{self.__name__}: {name} takes the name of an extension, or a list of them. "
+            f'Write {name}=("audit-trail",).'
+        )
 
     def _read_filters(self, options: dict[str, Any]) -> dict[str, tuple[str, ...]]:
         unknown = sorted(set(options) - set(self._filters))
@@ -127,25 +166,65 @@ class _EventDecorator:
         return f"Write @{self.__name__} without arguments."
 
 
-_BY_COLLECTION = {"collection": "collection"}
-_BY_FUNCTION = {"name": "function_name"}
+def _plain(name: str, *, has_event: bool = True) -> PlainDecorator:
+    decorator: PlainDecorator = _EventDecorator(name, {}, has_event=has_event)
+    return decorator
 
-on_startup: PlainDecorator = _EventDecorator("on_startup", {}, has_event=False)
-on_shutdown: PlainDecorator = _EventDecorator("on_shutdown", {}, has_event=False)
-on_user_login: PlainDecorator = _EventDecorator("on_user_login", {}, has_event=True)
-on_user_register: PlainDecorator = _EventDecorator("on_user_register", {}, has_event=True)
-on_record_create: CollectionDecorator = _EventDecorator(
-    "on_record_create", _BY_COLLECTION, has_event=True
-)
-on_record_update: CollectionDecorator = _EventDecorator(
-    "on_record_update", _BY_COLLECTION, has_event=True
-)
-on_record_delete: CollectionDecorator = _EventDecorator(
-    "on_record_delete", _BY_COLLECTION, has_event=True
-)
-on_function_call: FunctionDecorator = _EventDecorator(
-    "on_function_call", _BY_FUNCTION, has_event=True
-)
-on_function_complete: FunctionDecorator = _EventDecorator(
-    "on_function_complete", _BY_FUNCTION, has_event=True
-)
+
+def _by_collection(name: str) -> CollectionDecorator:
+    decorator: CollectionDecorator = _EventDecorator(
+        name, {"collection": "collection"}, has_event=True
+    )
+    return decorator
+
+
+def _by_function(name: str) -> FunctionDecorator:
+    decorator: FunctionDecorator = _EventDecorator(name, {"name": "function_name"}, has_event=True)
+    return decorator
+
+
+on_startup: PlainDecorator = _plain("on_startup", has_event=False)
+on_shutdown: PlainDecorator = _plain("on_shutdown", has_event=False)
+on_extension_enable: PlainDecorator = _plain("on_extension_enable")
+on_extension_disable: PlainDecorator = _plain("on_extension_disable")
+
+before_user_register: PlainDecorator = _plain("before_user_register")
+before_user_login: PlainDecorator = _plain("before_user_login")
+token_claims: PlainDecorator = _plain("token_claims")
+on_user_login: PlainDecorator = _plain("on_user_login")
+on_user_login_failed: PlainDecorator = _plain("on_user_login_failed")
+on_user_logout: PlainDecorator = _plain("on_user_logout")
+on_user_register: PlainDecorator = _plain("on_user_register")
+on_user_update: PlainDecorator = _plain("on_user_update")
+on_user_delete: PlainDecorator = _plain("on_user_delete")
+on_password_change: PlainDecorator = _plain("on_password_change")
+
+before_collection_create: CollectionDecorator = _by_collection("before_collection_create")
+before_collection_update: CollectionDecorator = _by_collection("before_collection_update")
+before_collection_delete: CollectionDecorator = _by_collection("before_collection_delete")
+on_collection_create: CollectionDecorator = _by_collection("on_collection_create")
+on_collection_update: CollectionDecorator = _by_collection("on_collection_update")
+on_collection_delete: CollectionDecorator = _by_collection("on_collection_delete")
+
+before_record_create: CollectionDecorator = _by_collection("before_record_create")
+before_record_update: CollectionDecorator = _by_collection("before_record_update")
+before_record_delete: CollectionDecorator = _by_collection("before_record_delete")
+on_record_write: CollectionDecorator = _by_collection("on_record_write")
+on_record_create: CollectionDecorator = _by_collection("on_record_create")
+on_record_update: CollectionDecorator = _by_collection("on_record_update")
+on_record_delete: CollectionDecorator = _by_collection("on_record_delete")
+on_record_change: CollectionDecorator = _by_collection("on_record_change")
+on_record_write_failed: CollectionDecorator = _by_collection("on_record_write_failed")
+
+can_access: CollectionDecorator = _by_collection("can_access")
+filter_records: CollectionDecorator = _by_collection("filter_records")
+redact_record: CollectionDecorator = _by_collection("redact_record")
+
+before_function_call: FunctionDecorator = _by_function("before_function_call")
+on_function_call: FunctionDecorator = _by_function("on_function_call")
+on_function_complete: FunctionDecorator = _by_function("on_function_complete")
+
+before_request: PlainDecorator = _plain("before_request")
+authenticate: PlainDecorator = _plain("authenticate")
+after_request: PlainDecorator = _plain("after_request")
+on_error: PlainDecorator = _plain("on_error")

@@ -38,6 +38,21 @@ class Place:
         return getattr(sys.modules.get(self.module), "__spec__", None) is self.spec
 
 
+@dataclass(frozen=True)
+class Order:
+    """When a handler wants to be called, compared with the others of its hook.
+
+    ``before`` and ``after`` are names of extensions; among those that are left a higher
+    ``priority`` comes first.
+    """
+
+    priority: int = 0
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    tryfirst: bool = False
+    trylast: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Handler:
     """A function that wants to be called at an event.
@@ -50,8 +65,7 @@ class Handler:
     decorator: str
     arguments: Arguments
     filters: Mapping[str, tuple[str, ...]]
-    tryfirst: bool
-    trylast: bool
+    order: Order
     place: Place
 
     @property

@@ -14,12 +14,13 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
-from tinybase.errors import Rejected
+from tinybase.errors import Rejected, TinyBaseError
 from tinybase.host.dispatch import now_running
+from tinybase.host.kinds import CHANGEABLE, DECIDING, REJECTABLE
 from tinybase.host.loop import LoopThread
 from tinybase.host.origin import inside_handler
 from tinybase.host.recorder import FlightRecorder, Suspect, encode
@@ -27,9 +28,6 @@ from tinybase.host.stats import HandlerStats, safe_text
 from tinybase_hookspecs import Reject
 
 _log = logging.getLogger(__name__)
-
-REJECTABLE = frozenset({"tinybase_on_function_call"})
-"""The hooks whose implementations may raise ``Reject``."""
 
 
 class OpenContext(Protocol):
@@ -62,6 +60,8 @@ class Guard:
         self.stats = stats
         self._around = around
         self._rejectable = stats.hook in REJECTABLE
+        self._decides = stats.hook in DECIDING
+        self._changes = CHANGEABLE.get(stats.hook)
         self._recorder = around.recorder
         self._mark = encode(Suspect(stats.extension, stats.hook, stats.handler))
 
@@ -69,6 +69,7 @@ class Guard:
         """Return what the function returns, or ``None`` if it fails.
 
         :raises Rejected: if it raises ``Reject`` and its hook allows that.
+        :raises TinyBaseError: ``extension_error``, if it fails and its hook decides.
         """
         started = time.perf_counter_ns()
         now_running(self.stats)
@@ -97,6 +98,25 @@ class Guard:
             now_running(None)
             self.stats.count_call(time.perf_counter_ns() - started)
 
+    def call_with(self, event: Any, function: Callable[[Any], Any]) -> Any:
+        """Call a function with a copy of an event, as :meth:`call` does.
+
+        What it may change of the event it changes for all who come after it.
+        """
+        mine = own_event(event)
+        result = self.call(lambda: function(mine))
+        if self._changes is None:
+            return result
+        changed = getattr(mine, self._changes) if result is None else result
+        if not isinstance(changed, Mapping):
+            error = TypeError(
+                f"it returned {type(result).__name__}; return a mapping that takes the place "
+                f"of event.{self._changes}, or None"
+            )
+            return self.failed(error)
+        setattr(event, self._changes, own_json(dict(changed)))
+        return None
+
     def recorded(self) -> AbstractContextManager[None]:
         """Note the implementation in the flight recorder while the block runs."""
         return self._recorder.during(
@@ -104,8 +124,21 @@ class Guard:
         )
 
     def failed(self, error: BaseException) -> None:
-        """Count and log a failure."""
+        """Count and log a failure.
+
+        :raises TinyBaseError: ``extension_error``, if the hook decides.
+        """
         self.stats.count_error(error)
+        self._log(error)
+        if self._decides:
+            raise TinyBaseError(
+                f"The extension {self.stats.extension} failed in "
+                f"{self.stats.hook.removeprefix('tinybase_')}.",
+                code="extension_error",
+                extension=self.stats.extension,
+            ) from error
+
+    def _log(self, error: BaseException) -> None:
         unlogged = self.stats.may_log(time.monotonic())
         if unlogged is None:
             return
@@ -134,7 +167,10 @@ def guard_function(function: Callable[..., Any], guard: Guard) -> Callable[..., 
 
     @functools.wraps(function)
     def guarded(*arguments: Any) -> Any:
-        return guard.call(lambda: function(*own(arguments)))
+        if not arguments:
+            return guard.call(function)
+        (event,) = arguments
+        return guard.call_with(event, function)
 
     return guarded
 
@@ -183,15 +219,16 @@ def own_event(event: Any) -> Any:
     clone = copy.copy(event)
     for name, value in vars(event).items():
         if isinstance(value, dict):
-            setattr(clone, name, _own_json(value))
+            setattr(clone, name, own_json(value))
     return clone
 
 
-def _own_json(value: Any) -> Any:
+def own_json(value: Any) -> Any:
+    """Return a copy of a JSON value."""
     if isinstance(value, dict):
-        return {key: _own_json(item) for key, item in value.items()}
+        return {key: own_json(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_own_json(item) for item in value]
+        return [own_json(item) for item in value]
     return value
 
 

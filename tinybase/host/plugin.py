@@ -17,15 +17,10 @@ import pluggy
 import tinybase_hookspecs
 from tinybase.extensions.rows import Declaration, Handler, claim, describe
 from tinybase.extensions.signatures import is_async
-from tinybase.host.guard import Guard, Surroundings, guard_function, guard_wrapper, own_event
+from tinybase.host.guard import Guard, Surroundings, guard_function, guard_wrapper
+from tinybase.host.kinds import COLLECTING, HOOKS
 from tinybase.host.stats import HandlerStats
 from tinybase_hookspecs import hookimpl
-
-HOOKS = frozenset(name for name in tinybase_hookspecs.__all__ if name.startswith("tinybase_"))
-"""The names of all hooks of the contract."""
-
-COLLECTING = frozenset(name for name in HOOKS if name.startswith("tinybase_register_"))
-"""The hooks that are called while extensions are loaded, where a failure is the loader's."""
 
 _STATS = "tinybase_stats"  # the attribute of an implementation in which we find its counters
 _WANTS = "tinybase_wants"  # the one with the field of events that it filters by, and the test
@@ -105,8 +100,8 @@ def _add_handler(plugin: ExtensionPlugin, row: Handler, around: Surroundings) ->
         _implementation(row, Guard(stats, around)),
         stats,
         specname=row.hook,
-        tryfirst=row.tryfirst,
-        trylast=row.trylast,
+        tryfirst=row.order.tryfirst,
+        trylast=row.order.trylast,
     )
 
 
@@ -122,13 +117,13 @@ def _implementation(row: Handler, guard: Guard) -> Callable[..., Any]:
     if not inspect.signature(getattr(tinybase_hookspecs, row.hook)).parameters:
         return lambda: guard.call(lambda: call(None))
     if not row.filters:
-        return lambda event: guard.call(lambda: call(own_event(event)))
+        return lambda event: guard.call_with(event, call)
     ((field, patterns),) = row.filters.items()
     wants = _test_of(patterns)
 
     def implementation(event: Any) -> Any:
         if wants(getattr(event, field)):
-            return guard.call(lambda: call(own_event(event)))
+            return guard.call_with(event, call)
         return None
 
     vars(implementation)[_WANTS] = (field, wants)

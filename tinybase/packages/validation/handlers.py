@@ -45,7 +45,7 @@ CheckFunction = Callable[[FunctionDeclaration], None]
 _EVENTS = tuple(
     name for name in tinybase.extensions.__all__ if hasattr(tinybase_hookspecs, f"tinybase_{name}")
 )
-_ORDER = ("tryfirst", "trylast")
+_ORDER = ("priority", "before", "after", "tryfirst", "trylast")
 _HOOKIMPL = "tinybase_hookspecs.hookimpl"
 _REGISTER = "tinybase.functions.register"
 _ALIASES = {

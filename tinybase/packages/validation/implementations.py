@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import tinybase_hookspecs
-from tinybase.host.plugin import HOOKS
+from tinybase.host.kinds import HOOKS
 from tinybase.packages.validation.findings import Finding, error, warning
 from tinybase.packages.validation.syntax import (
     Definition,

@@ -1,0 +1,165 @@
+"""The events of the hooks that are asked: before something happens, or how to decide.
+
+They have the fields of all events, see ``tinybase_hookspecs.events``. A field that may be
+changed is named in the documentation of the event; all others are for reading.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from tinybase_hookspecs.events import Event
+
+
+@dataclass
+class BeforeRecordCreateEvent(Event):
+    """A record is about to be stored; ``data`` may be changed."""
+
+    collection: str
+    record_id: UUID
+    data: dict[str, Any]
+    owner_id: UUID | None
+
+
+@dataclass
+class BeforeRecordUpdateEvent(Event):
+    """A record is about to change; ``data`` is its whole new content and may be changed."""
+
+    collection: str
+    record_id: UUID
+    old_data: dict[str, Any]
+    data: dict[str, Any]
+    owner_id: UUID | None
+
+
+@dataclass
+class BeforeRecordDeleteEvent(Event):
+    """A record is about to be deleted; ``data`` is its content."""
+
+    collection: str
+    record_id: UUID
+    data: dict[str, Any]
+    owner_id: UUID | None
+
+
+@dataclass
+class BeforeUserRegisterEvent(Event):
+    """A user is about to be stored; ``data`` has the ``email`` and may be changed."""
+
+    email: str
+    data: dict[str, Any]
+
+
+@dataclass
+class BeforeUserLoginEvent(Event):
+    """Somebody gave the right password and is about to get their tokens."""
+
+    user_id: UUID
+    email: str
+    is_admin: bool
+
+
+@dataclass
+class BeforeFunctionCallEvent(Event):
+    """A function is about to be called; ``payload`` may be changed."""
+
+    function_name: str
+    user_id: UUID | None
+    payload: dict[str, Any]
+
+
+@dataclass
+class BeforeCollectionCreateEvent(Event):
+    """A collection is about to be created; ``data`` has ``schema`` and ``options``."""
+
+    collection: str
+    data: dict[str, Any]
+
+
+@dataclass
+class BeforeCollectionUpdateEvent(Event):
+    """A collection is about to be changed; ``data`` has the new ``schema`` and ``options``."""
+
+    collection: str
+    old_data: dict[str, Any]
+    data: dict[str, Any]
+
+
+@dataclass
+class BeforeCollectionDeleteEvent(Event):
+    """A collection is about to be deleted, with all of its records."""
+
+    collection: str
+    data: dict[str, Any]
+
+
+@dataclass
+class AccessEvent(Event):
+    """Somebody wants to do something with the records of a collection.
+
+    ``operation`` is ``"list"``, ``"read"``, ``"create"``, ``"update"`` or ``"delete"``.
+    ``record_id``, ``data`` and ``owner_id`` are those of the record as it is stored, and
+    ``None`` for list and create.
+    """
+
+    operation: str
+    collection: str
+    record_id: UUID | None
+    data: dict[str, Any] | None
+    owner_id: UUID | None
+
+
+@dataclass
+class RecordFilterEvent(Event):
+    """Somebody is about to look at records; which of them exist for them?
+
+    ``operation`` is as in :class:`AccessEvent`.
+    """
+
+    operation: str
+    collection: str
+
+
+@dataclass
+class RecordRedactEvent(Event):
+    """A record is about to be sent to somebody; ``data`` may be changed."""
+
+    collection: str
+    record_id: UUID
+    data: dict[str, Any]
+    owner_id: UUID | None
+
+
+@dataclass
+class TokenClaimsEvent(Event):
+    """Somebody signs in; what shall be kept with their tokens?"""
+
+    user_id: UUID
+    email: str
+    is_admin: bool
+
+
+@dataclass
+class RequestEvent(Event):
+    """A request over HTTP, before anybody is known to have sent it.
+
+    ``headers`` has lower-case names; ``query`` is the part of the address after ``?``.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    client: str
+
+
+@dataclass
+class ResponseEvent(Event):
+    """The answer to a request, before it is sent; ``headers`` may be changed."""
+
+    method: str
+    path: str
+    status: int
+    headers: dict[str, str]
