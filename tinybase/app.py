@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from flask import Flask
 from sqlalchemy import Engine
@@ -22,10 +23,13 @@ from tinybase.db.engine import engine_settings, prepare
 from tinybase.functions.calls import Functions
 from tinybase.functions.contexts import Contexts
 from tinybase.functions.table import FunctionTable
-from tinybase.host import Dispatcher, Host
+from tinybase.host import Check, Dispatcher, Host
 from tinybase.idempotency import KeptAnswers
 from tinybase.packages.extensions import Extensions
 from tinybase.settings import Settings
+
+CHECKS: Final[Mapping[str, Check]] = {}
+"""What the rooms demand of the contributions of extensions, by collecting hook."""
 
 
 def create_app(config: Config) -> Flask:
@@ -53,7 +57,7 @@ def _wire(app: Flask, config: Config, engine: Engine) -> Services:
     dispatcher = Dispatcher(config.hooks.wait_ms)
     waits = config.database.busy_timeout_seconds
     database = Database(engine, dispatcher.run, busy_seconds=waits)
-    host = Host(config, database, dispatcher, FunctionTable)
+    host = Host(config, database, dispatcher, FunctionTable, CHECKS)
     settings = Settings(database)
     users = Users(database, config, host, settings)
     collections = Collections(database, config, host)

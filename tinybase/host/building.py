@@ -7,11 +7,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import pluggy
 from packaging.utils import canonicalize_name
 
 from tinybase.config import Config
-from tinybase.errors import TinyBaseError
+from tinybase.errors import TinyBaseError, one_line
 from tinybase.extensions.rows import Handler, unclaimed
+from tinybase.extensions.signatures import HandlerError
+from tinybase.host.contributions import DECLARATIONS, Check, Contributions
 from tinybase.host.desired import Wish
 from tinybase.host.discovery import Candidate
 from tinybase.host.guard import Surroundings
@@ -59,10 +62,12 @@ class SnapshotBuilder:
         config: Config,
         around: Surroundings,
         new_functions: Callable[[], FunctionRegistry],
+        checks: Mapping[str, Check],
     ) -> None:
         self._config = config
         self._around = around
         self._new_functions = new_functions
+        self._checks = checks
         self._plugins: dict[str, Loaded] = {}
         self._failures: dict[str, _Failure] = {}
         self._reported: dict[str, str] = {}
@@ -79,7 +84,9 @@ class SnapshotBuilder:
         :param overran: is told at once, for what is imported next may end the process; an
             exception of it ends the building.
         """
-        snapshot = Snapshot(new_plugin_manager(), self._new_functions())
+        snapshot = Snapshot(
+            new_plugin_manager(), self._new_functions(), Contributions(self._checks)
+        )
         self._add_project(snapshot)
         for candidate in candidates:
             wish = wishes.get(candidate.name, Wish())
@@ -259,20 +266,40 @@ def _why_not(candidate: Candidate, wish: Wish, loadable: Sequence[str]) -> tuple
 
 
 def _collect(loaded: Loaded, snapshot: Snapshot) -> None:
-    """Take an extension's functions into the snapshot, all or none."""
+    """Take what an extension contributes into the snapshot, all or none."""
     owner = loaded.plugin.name if loaded.candidate else loaded.name
     alone = new_plugin_manager()
     alone.register(loaded.plugin)
     try:
-        for declarations in reversed(alone.hook.tinybase_register_functions()):
+        for declarations in alone.hook.tinybase_register_functions():
             for declaration in declarations:
                 snapshot.functions.add(owner, declaration)
-    except TinyBaseError as error:
+        for hook in DECLARATIONS:
+            _contribute(owner, hook, alone, snapshot.contributions)
+    except BaseException as error:
         snapshot.functions.discard(owner)
-        raise LoadError(error.detail) from error
-    except Exception as error:
-        snapshot.functions.discard(owner)
-        raise LoadError(f"{type(error).__name__}: {safe_text(error)}") from error
+        snapshot.contributions.discard(owner)
+        raise LoadError(_told(error)) from error
+
+
+def _contribute(
+    owner: str, hook: str, manager: pluggy.PluginManager, contributions: Contributions
+) -> None:
+    """Take in what the implementations of one hook return; a failure names the hook."""
+    try:
+        for declarations in getattr(manager.hook, hook)():
+            contributions.add(owner, hook, declarations)
+    except BaseException as error:
+        raise LoadError(f"{hook}: {_told(error)}") from error
+
+
+def _told(error: BaseException) -> str:
+    """Return what went wrong; what we refuse says so itself, other faults have a type."""
+    if isinstance(error, TinyBaseError):
+        return error.detail
+    if isinstance(error, LoadError | HandlerError):
+        return safe_text(error)
+    return f"{type(error).__name__}: {one_line(safe_text(error))}"
 
 
 def _register_all(snapshot: Snapshot) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import pluggy
@@ -21,6 +22,7 @@ from tinybase.host.binding import Binding, Retirement
 from tinybase.host.blame import Blame
 from tinybase.host.bounded import run_bounded
 from tinybase.host.building import Overran, SnapshotBuilder, survey
+from tinybase.host.contributions import Check, Contributions
 from tinybase.host.desired import DesiredState, Wish
 from tinybase.host.discovery import Finder, SearchPath, current_generation
 from tinybase.host.dispatch import Dispatcher
@@ -58,6 +60,7 @@ class Host:
 
     :param dispatcher: runs what the services announce after a commit; ``stop`` drains it.
     :param new_functions: makes an empty table of functions for each snapshot.
+    :param checks: what is demanded of contributions, for each hook that collects some.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Host:
         database: Database,
         dispatcher: Dispatcher,
         new_functions: Callable[[], FunctionRegistry],
+        checks: Mapping[str, Check] = MappingProxyType({}),
     ) -> None:
         self._recorder = FlightRecorder.of(config.instance)
         self.around = Surroundings(self._recorder)
@@ -74,12 +78,14 @@ class Host:
         self._metrics = Metrics(database)
         self._config = config
         self._dispatcher = dispatcher
-        self._builder = SnapshotBuilder(config, self.around, new_functions)
+        self._builder = SnapshotBuilder(config, self.around, new_functions, checks)
         self._search_path = SearchPath()
         self._finder = Finder()
         self._starting = Starting(config.hooks.startup_seconds)
         self._lock = threading.RLock()
-        self._binding = Binding(Snapshot(new_plugin_manager(), new_functions()))
+        self._binding = Binding(
+            Snapshot(new_plugin_manager(), new_functions(), Contributions(checks))
+        )
         self._retirements: list[Retirement] = []
         dispatcher.share = self._binding.share
         self._seen: tuple[object, int] | None = None
@@ -104,6 +110,11 @@ class Host:
     def functions(self) -> FunctionRegistry:
         """Return the table of functions."""
         return self.snapshot.functions
+
+    @property
+    def contributions(self) -> Contributions:
+        """Return what the extensions contribute besides handlers and functions."""
+        return self.snapshot.contributions
 
     def bound(self) -> AbstractContextManager[None]:
         """Keep to one snapshot while the block runs, whatever is switched meanwhile."""

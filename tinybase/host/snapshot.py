@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pluggy
 
+from tinybase.host.contributions import Contributions
 from tinybase.host.discovery import Candidate
 from tinybase.host.plugin import ExtensionPlugin
 from tinybase_hookspecs import FunctionDeclaration
@@ -83,6 +84,7 @@ class Snapshot:
 
     pm: pluggy.PluginManager
     functions: FunctionRegistry
+    contributions: Contributions
     loaded: dict[str, Loaded] = field(default_factory=dict)
     states: dict[str, ExtensionState] = field(default_factory=dict)
     project_failures: dict[str, str] = field(default_factory=dict)

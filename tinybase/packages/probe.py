@@ -27,8 +27,9 @@ from tinybase.host.recorder import FlightRecorder
 from tinybase.packages.observation import FunctionFacts, Observation
 
 _FUNCTION_TABLE = "tinybase.functions.table:FunctionTable"
-"""What a worker checks functions with. It is named, not imported, because it is of another
-room of the same floor; here, as in a worker, the whole application is put together."""
+_CHECKS = "tinybase.app:CHECKS"
+"""What a worker checks functions and contributions with. They are named, not imported, because
+they are of other rooms; here, as in a worker, the whole application is put together."""
 
 
 def probe(order: dict[str, Any]) -> Observation:
@@ -40,6 +41,7 @@ def probe(order: dict[str, Any]) -> Observation:
         _config(order),
         Surroundings(FlightRecorder(Path(order["recordings"]))),
         pkgutil.resolve_name(_FUNCTION_TABLE),
+        pkgutil.resolve_name(_CHECKS),
     )
     wishes = {name: Wish(*wish) for name, wish in order["wishes"].items()}
     snapshot = builder.build(find_candidates(search_path.generation), wishes)
