@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from flask import Flask
 from sqlalchemy import Engine
@@ -15,6 +14,7 @@ from tinybase.api.services import Services
 from tinybase.auth.limits import RateLimits
 from tinybase.auth.tokens import Tokens
 from tinybase.auth.users import Users
+from tinybase.checks import CHECKS
 from tinybase.collections.collections import Collections
 from tinybase.collections.records import Records
 from tinybase.config import Config
@@ -23,14 +23,10 @@ from tinybase.db.engine import engine_settings, prepare
 from tinybase.functions.calls import Functions
 from tinybase.functions.contexts import Contexts
 from tinybase.functions.table import FunctionTable
-from tinybase.host import Check, Dispatcher, Host
+from tinybase.host import Dispatcher, Host
 from tinybase.idempotency import KeptAnswers
 from tinybase.packages.extensions import Extensions
 from tinybase.settings import Settings
-
-CHECKS: Final[Mapping[str, Check]] = {}
-"""What the rooms demand of the contributions of extensions, by collecting hook."""
-
 
 def create_app(config: Config) -> Flask:
     """Make the application of an instance; nothing is started, loaded or connected yet.

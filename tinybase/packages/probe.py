@@ -27,7 +27,7 @@ from tinybase.host.recorder import FlightRecorder
 from tinybase.packages.observation import FunctionFacts, Observation
 
 _FUNCTION_TABLE = "tinybase.functions.table:FunctionTable"
-_CHECKS = "tinybase.app:CHECKS"
+_CHECKS = "tinybase.checks:CHECKS"
 """What a worker checks functions and contributions with. They are named, not imported, because
 they are of other rooms; here, as in a worker, the whole application is put together."""
 

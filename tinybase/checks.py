@@ -1,0 +1,14 @@
+"""What the rooms demand of the contributions of extensions.
+
+Apart from the application, so that extensions can be tried out without all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from tinybase.host import Check
+
+CHECKS: Final[Mapping[str, Check]] = {}
+"""The check of each collecting hook that has one."""
