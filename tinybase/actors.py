@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 
@@ -22,7 +24,8 @@ class Actor:
     """One caller, as far as the server has proof of it.
 
     ``user_id`` is ``None`` for everybody but users and admins. ``scopes`` belong to
-    application tokens. ``SYSTEM`` is the operator's own command line and code of the
+    application tokens. ``claims`` is what extensions keep with the sign-in of this caller;
+    it may be shared with other requests, so copy it before you hand it out. ``SYSTEM`` is the operator's own command line and code of the
     project: it passes every rule.
     """
 
@@ -32,6 +35,7 @@ class Actor:
     token_id: UUID | None = None
     session_id: UUID | None = None
     scopes: frozenset[str] = frozenset()
+    claims: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def is_admin(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,6 +38,7 @@ _AUTHENTICATE: Select[Any] = (
         tokens.c.kind,
         tokens.c.session_id,
         tokens.c.scopes,
+        tokens.c.claims,
         tokens.c.expires_at,
         tokens.c.revoked_at,
         tokens.c.last_used_at,
@@ -108,6 +109,7 @@ class Tokens:
             email=row.email,
             token_id=row.id,
             session_id=row.session_id,
+            claims=row.claims or {},
         )
 
     def login(self, email: str, password: str, *, address: str) -> LoginResult:
@@ -136,7 +138,7 @@ class Tokens:
                 )
             self._limits.forgive(work.connection, attempts)
             self._clean(work.connection)
-            result = self._issue(work.connection, account, uuid7())
+            result = self._issue(work.connection, account, uuid7(), None)
             self._announce(work, account, facts)
         return result
 
@@ -219,7 +221,7 @@ class Tokens:
         elif not self._is_in_grace(connection, token, now):
             accounts.revoke(connection, tokens.c.session_id == token.session_id, now=now)
             return None
-        return self._issue(connection, accounts.account(user), token.session_id)
+        return self._issue(connection, accounts.account(user), token.session_id, token.claims)
 
     def _is_in_grace(self, connection: Connection, token: Row[Any], now: datetime) -> bool:
         """Say whether a rotated token may be presented again: soon, in a living session."""
@@ -233,7 +235,13 @@ class Tokens:
         )
         return connection.execute(living).first() is not None
 
-    def _issue(self, connection: Connection, account: Account, session_id: UUID) -> LoginResult:
+    def _issue(
+        self,
+        connection: Connection,
+        account: Account,
+        session_id: UUID,
+        claims: Mapping[str, Any] | None,
+    ) -> LoginResult:
         lives = {
             TokenKind.ACCESS: timedelta(minutes=self._config.access_token_minutes),
             TokenKind.REFRESH: timedelta(days=self._config.refresh_token_days),
@@ -249,6 +257,7 @@ class Tokens:
                     "kind": kind,
                     "user_id": account.id,
                     "session_id": session_id,
+                    "claims": claims or None,
                     "created_at": now,
                     "expires_at": now + life,
                 }

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
 from tinybase.db.session import db
-from tinybase.db.types import Guid, Instant, Json, utcnow
+from tinybase.db.types import Guid, Instant, Json, OptionalJson, utcnow
 
 
 class User(db.Model):  # type: ignore[name-defined,misc]
@@ -39,7 +39,8 @@ class Token(db.Model):  # type: ignore[name-defined,misc]
 
     ``kind`` is ``access``, ``refresh``, ``application`` or ``reset``. All tokens that
     descend from one login share ``session_id``. A token is dead when ``revoked_at`` is set;
-    a refresh token that was exchanged for a new one also has ``rotated_at``.
+    a refresh token that was exchanged for a new one also has ``rotated_at``. ``claims`` is
+    what extensions keep with the tokens of a session.
     """
 
     __tablename__ = "tokens"
@@ -54,6 +55,7 @@ class Token(db.Model):  # type: ignore[name-defined,misc]
     name: Mapped[str | None] = mapped_column(String(200))
     description: Mapped[str | None] = mapped_column(String(500))
     scopes: Mapped[list[str]] = mapped_column(Json, default=list)
+    claims: Mapped[dict[str, Any] | None] = mapped_column(OptionalJson)
     created_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
     last_used_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -16,6 +16,9 @@ Not ``jsonb``, which sorts the keys of objects and spells ``1e300`` with 301 dig
 a number comes back as an integer.
 """
 
+OptionalJson = JSON(none_as_null=True)
+"""The same for a column that may be empty."""
+
 
 def utcnow() -> datetime:
     """Return the current time, with its zone."""

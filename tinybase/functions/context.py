@@ -29,6 +29,7 @@ class Context:
     but access rules do not refuse. It commits at once, so commit ``db`` before.
     ``collections`` makes the collections that an extension needs for itself.
     ``user_id`` is ``None`` for anonymous callers, application tokens and the server itself.
+    ``claims`` is what extensions keep with the caller's sign-in; a copy of the call's own.
     ``request`` is Flask's request, or ``None`` for a call that did not come over HTTP.
     """
 
@@ -41,6 +42,7 @@ class Context:
     request_id: str | None = None
     user_id: UUID | None = None
     is_admin: bool = False
+    claims: dict[str, Any] = field(default_factory=dict)
     now: datetime = field(default_factory=_now)
     request: Any = None
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("tinybase.functions"))

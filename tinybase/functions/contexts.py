@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 from uuid import UUID
 
@@ -61,6 +62,7 @@ class Contexts:
                 request_id=cause.request_id,
                 user_id=actor.user_id,
                 is_admin=actor.is_admin,
+                claims=deepcopy(dict(actor.claims)),
                 request=request,
                 log=log or logging.getLogger("tinybase.functions"),
             )
