@@ -25,8 +25,8 @@ class Actor:
 
     ``user_id`` is ``None`` for everybody but users and admins. ``scopes`` belong to
     application tokens. ``claims`` is what extensions keep with the sign-in of this caller;
-    it may be shared with other requests, so copy it before you hand it out. ``SYSTEM`` is the operator's own command line and code of the
-    project: it passes every rule.
+    it may be shared with other requests, so copy it before you hand it out. ``SYSTEM`` is
+    the operator's own command line and code of the project: it passes every rule.
     """
 
     kind: ActorKind

@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from tinybase.errors import Rejected, TinyBaseError
+from tinybase.host.answers import CHECKS
 from tinybase.host.dispatch import now_running
 from tinybase.host.kinds import CHANGEABLE, DECIDING, REJECTABLE
 from tinybase.host.loop import LoopThread
@@ -62,6 +63,7 @@ class Guard:
         self._rejectable = stats.hook in REJECTABLE
         self._decides = stats.hook in DECIDING
         self._changes = CHANGEABLE.get(stats.hook)
+        self._check = CHECKS.get(stats.hook)
         self._recorder = around.recorder
         self._mark = encode(Suspect(stats.extension, stats.hook, stats.handler))
 
@@ -106,7 +108,7 @@ class Guard:
         mine = own_event(event)
         result = self.call(lambda: function(mine))
         if self._changes is None:
-            return result
+            return self._checked(result)
         changed = getattr(mine, self._changes) if result is None else result
         if not isinstance(changed, Mapping):
             error = TypeError(
@@ -116,6 +118,11 @@ class Guard:
             return self.failed(error)
         setattr(event, self._changes, own_json(dict(changed)))
         return None
+
+    def _checked(self, answer: Any) -> Any:
+        """Return what the host can rely on; a bad answer is a failure."""
+        fault = None if answer is None or self._check is None else self._check(answer)
+        return answer if fault is None else self.failed(TypeError(fault))
 
     def recorded(self) -> AbstractContextManager[None]:
         """Note the implementation in the flight recorder while the block runs."""

@@ -1,0 +1,56 @@
+"""What implementations may answer, for the hooks on whose answer the host relies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from tinybase_hookspecs import Identity
+
+MOST_CLAIMS_BYTES: Final = 4096
+
+Check = Callable[[Any], str | None]
+"""Says what is wrong with an answer and what to return instead; ``None`` when it will do."""
+
+
+def _token_claims_fault(answer: Any) -> str | None:
+    if not isinstance(answer, Mapping):
+        return f"it returned {type(answer).__name__}; return a mapping of claims, or None"
+    return _claims_fault(answer)
+
+
+def _identity_fault(answer: Any) -> str | None:
+    if not isinstance(answer, Identity):
+        return f"it returned {type(answer).__name__}; return an Identity, or None"
+    if (answer.user_id is None) == (answer.email is None):
+        return "an Identity has either a user_id or an email; give one of them"
+    if not isinstance(answer.user_id, UUID | None):
+        return "the user_id of an Identity is a UUID; make one of the text with uuid.UUID()"
+    if not isinstance(answer.email, str | None):
+        return "the email of an Identity is a text"
+    if not isinstance(answer.claims, Mapping):
+        return "the claims of an Identity are a mapping"
+    return _claims_fault(answer.claims)
+
+
+def _claims_fault(claims: Mapping[Any, Any]) -> str | None:
+    if not all(isinstance(name, str) for name in claims):
+        return "the names of claims are texts"
+    try:
+        text = json.dumps(dict(claims), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        return f"claims are plain JSON values ({error}); leave out the others or write them as text"
+    if len(text) > MOST_CLAIMS_BYTES:
+        return (
+            f"claims have at most {MOST_CLAIMS_BYTES} bytes as JSON, and these have {len(text)}; "
+            "keep the rest in a collection"
+        )
+    return None
+
+
+CHECKS: Final[Mapping[str, Check]] = {
+    "tinybase_authenticate": _identity_fault,
+    "tinybase_token_claims": _token_claims_fault,
+}
