@@ -29,6 +29,7 @@ from .warm import Ended, Moment, Plant, Running, Strike, run
 
 ONE, TWO, BROKEN = "kill-one", "kill-two", "kill-broken"
 _TIMES = ("installed_at", "updated_at")
+_WAITING = ("are being changed by process", "The database is busy; try again.")
 _PROGRAM = """
 import importlib, json, os, sys
 folder, *names = sys.argv[1:]
@@ -111,6 +112,10 @@ class Operation:
         first = next(n for n in own if paths[n].endswith("/extensions/current"))
         last = max(n for n in own if paths[n].endswith("/extensions/lock"))
         return [n for n in own if first <= n <= last]
+
+    def of_the_commit(self) -> list[int]:
+        """Return the calls with which the command commits the change to the database."""
+        return [n for n in self.at_the_link() if self.moments[n - 1].path.endswith("-wal")]
 
     def of_children(self) -> list[int]:
         """Return the calls of pip and its like on the files of the instance."""
@@ -290,9 +295,9 @@ class Ground:
         outcome = self._outcome(operation, point, ended, ())
         return replace(outcome, at=f"{outcome.at}, then {second.struck or 'unharmed'}")
 
-    def interrupt(self, operation: Operation, point: int) -> Outcome:
+    def interrupt(self, operation: Operation, point: int, *, plant: Plant | None = None) -> Outcome:
         """Press Ctrl-C while a command is at a call, and say what that left."""
-        ended = self._struck(operation, point, _interrupt)
+        ended = self._struck(operation, point, _interrupt, plant)
         problems: tuple[str, ...] = ()
         if ended.code != 130 or ended.err.count("Error") or "Traceback" in ended.err:
             problems = (f"exit code {ended.code}: {ended.err}",)
@@ -333,8 +338,8 @@ class Ground:
     def both(self, first: Operation, second: Operation, point: int, *, kill: bool) -> Outcome:
         """Run a second command to its end while the first is at a call.
 
-        Then the first goes on, or is killed; the second is run again if it was refused. The
-        state says what is installed then.
+        Then the first goes on, or is killed; the second is run again if it was told to wait.
+        The state says what is installed then.
         """
         self.start(first.template)
         meanwhile = _Meanwhile(lambda: self._run(second.arguments), kill=kill)
@@ -343,7 +348,7 @@ class Ground:
         if meanwhile.seen is None:
             problems.append("the second was never begun")
         elif meanwhile.seen.code:
-            if "are being changed by process" not in meanwhile.seen.err:
+            if not any(reason in meanwhile.seen.err for reason in _WAITING):
                 problems.append(f"the second: {meanwhile.seen.err}")
             again = self._run(second.arguments)
             problems += [f"the second again: {again.err}"] if again.code else []

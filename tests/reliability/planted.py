@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,11 @@ def leave_no_note() -> None:
             write(path, text)
 
     generations.write_durably = write_but_the_note
+
+
+def be_interrupted_in_the_commit() -> None:
+    """Let Ctrl-C fall between the commit and what Python makes of it."""
+    pipeline.uninterrupted = nullcontext  # type: ignore[assignment]
 
 
 def fill_the_set_in_force() -> None:

@@ -133,8 +133,9 @@ def test_two_commands_at_once_both_do_what_they_say(kill: bool, shooting: Range)
 @pytest.mark.parametrize("name", ["install", "update", "uninstall", "rollback", "sync"])
 def test_ctrl_c_at_any_moment_leaves_the_set_before_or_after(name: str, shooting: Range) -> None:
     operation = shooting.operations[name]
+    chosen = {*operation.points(sized(2), offset=7), operation.of_the_commit()[-1]}
     # After the last word nothing is left to interrupt.
-    points = [n for n in operation.points(sized(2), offset=7) if n < len(operation.moments) - 1]
+    points = sorted(n for n in chosen if n < len(operation.moments) - 1)
 
     assert bad(shooting.each(shooting.ground.interrupt, operation, points)) == []
 
@@ -172,6 +173,16 @@ def test_a_planted_bug_is_found(
     operation = shooting.do(ground.traced, shooting.operations[name], plant)
     # One after another until it shows: how many it takes is not the point.
     outcomes = (shooting.do(ground.kill, operation, n, plant=plant) for n in where(operation))
+
+    assert any(outcome.state == "neither" for outcome in outcomes)
+
+
+def test_a_commit_that_can_be_interrupted_is_found(shooting: Range) -> None:
+    rollback, plant = shooting.operations["rollback"], planted.be_interrupted_in_the_commit
+    outcomes = (
+        shooting.do(shooting.ground.interrupt, rollback, n, plant=plant)
+        for n in reversed(rollback.of_the_commit())
+    )
 
     assert any(outcome.state == "neither" for outcome in outcomes)
 

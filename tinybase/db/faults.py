@@ -73,7 +73,8 @@ def _meaning(error: SQLAlchemyError) -> TinyBaseError | None:
 
 
 def _of_sqlite(text: str) -> Unavailable | None:
-    if "locked" in text:
+    # The second is said when a process that is stopped holds the locks of the WAL's index.
+    if "locked" in text or "locking protocol" in text:
         return busy()
     if "disk is full" in text:
         return _full()

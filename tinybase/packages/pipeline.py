@@ -27,6 +27,7 @@ from tinybase.packages.integrity import damage
 from tinybase.packages.journal import Entry
 from tinybase.packages.lock import FILE_NAME, Lock
 from tinybase.packages.store import WheelStore
+from tinybase.packages.uninterrupted import uninterrupted
 from tinybase.packages.verify import Verifier, remedy
 from tinybase.packages.workshop import Workshop
 
@@ -149,13 +150,14 @@ class Pipeline:
         tried: Tried = {}
         if not changes or any(change.after is not None for change in changes):
             tried = self._verify(folder, lock, fresh=note["added"], insist=frozenset(insist))
-        with self.generations.undoing(), self._database.write() as work:
-            _record(work.connection, note["added"], note["removed"])
-            self.generations.switch(folder)
-        try:
-            self._tidy(lock)
-        except OSError as error:  # the change is made; what is left, the note still says
-            log.warning("The next command has to tidy up the extensions: %s", error)
+        with uninterrupted():
+            with self.generations.undoing(), self._database.write() as work:
+                _record(work.connection, note["added"], note["removed"])
+                self.generations.switch(folder)
+            try:
+                self._tidy(lock)
+            except OSError as error:  # the change is made; what is left, the note still says
+                log.warning("The next command has to tidy up the extensions: %s", error)
         return tried
 
     def _tidy(self, lock: Lock) -> None:
