@@ -55,22 +55,25 @@ class Endpoint:
             path=dict(path),
         )
         with self._services.host.bound():
-            self._admit(call)
+            self._identify(call)
             with caused_by(actor=call.actor, origin="http", request_id=call.request_id):
+                self._admit(call)
                 self._read(call)
                 if self.operation.repetition is None:
                     return self._carry_out(call)
                 return answer_once(call, self.operation, partial(self._carry_out, call))
 
+    def _identify(self, call: Call) -> None:
+        """Find out who is calling."""
+        count_attempt(call, self.operation)
+        actor = identify(call, self.operation)
+        call.actor = admit(actor, self.operation.who, call.request.method)
+
     def _admit(self, call: Call) -> None:
-        """Find out who is calling and whether they may, before looking at what they want."""
-        operation = self.operation
-        count_attempt(call, operation)
-        actor = identify(call, operation)
-        call.actor = admit(actor, operation.who, call.request.method)
+        """Refuse who may not, before looking at what they want."""
         self._parse_path(call)
-        if operation.admit:
-            operation.admit(call)
+        if self.operation.admit:
+            self.operation.admit(call)
 
     def _parse_path(self, call: Call) -> None:
         for name in self.operation.id_parameters:
