@@ -30,11 +30,13 @@ class FunctionDeclaration:
 class BlueprintDeclaration:
     """Routes, as a Flask blueprint; they are mounted under ``/api/ext/NAME``.
 
-    ``auth`` is ``"public"``, ``"auth"`` or ``"admin"``: whom all of them admit.
+    ``auth`` is ``"public"``, ``"auth"`` or ``"admin"``: whom they admit, unless a view says
+    otherwise. ``body_bytes`` is how much a request may send, by default ``limits.body_bytes``.
     """
 
     blueprint: Any
     auth: str = "auth"
+    body_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,12 @@ def tinybase_register_functions() -> Sequence[FunctionDeclaration]:
 
 @hookspec
 def tinybase_register_blueprints() -> Sequence[BlueprintDeclaration]:
-    """Called while the extensions are loaded; returns the routes to mount."""
+    """Called while the extensions are loaded; returns the routes to mount.
+
+    ``register_blueprint`` of ``tinybase.extensions`` is the short form. The routes are there
+    as long as the extension is enabled. A blueprint that cannot be mounted, or that would
+    reach beyond its own routes, makes the extension fail to load, as a whole.
+    """
     raise NotImplementedError
 
 
@@ -134,7 +141,11 @@ def tinybase_register_settings() -> Sequence[SettingDeclaration]:
 
 @hookspec
 def tinybase_register_health_checks() -> Sequence[HealthCheckDeclaration]:
-    """Called while the extensions are loaded; returns the checks to run with the host's."""
+    """Called while the extensions are loaded; returns the checks to run with the host's.
+
+    ``@health_check`` of ``tinybase.extensions`` is the short form. A check that raises, or
+    takes more than two seconds, shows the extension as degraded; the server stays ready.
+    """
     raise NotImplementedError
 
 

@@ -44,6 +44,8 @@ from tinybase.extensions.decorators import (
     redact_record,
     token_claims,
 )
+from tinybase.extensions.health import health_check
+from tinybase.extensions.routes import public, register_blueprint, requires
 from tinybase.extensions.signatures import HandlerError
 from tinybase_hookspecs import (
     AccessEvent,
@@ -143,6 +145,7 @@ __all__ = [
     "before_user_register",
     "can_access",
     "filter_records",
+    "health_check",
     "hookimpl",
     "on_collection_create",
     "on_collection_delete",
@@ -167,6 +170,9 @@ __all__ = [
     "on_user_logout",
     "on_user_register",
     "on_user_update",
+    "public",
     "redact_record",
+    "register_blueprint",
+    "requires",
     "token_claims",
 ]
