@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import tarfile
+import threading
 from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError, URLError
@@ -102,6 +105,73 @@ def test_only_allowed_protocols_are_used(hub: Hub, tmp_path: Path) -> None:
         got("git@github.com:user/x", tmp_path / "b", ("https",))
 
 
+class _TornServer(BaseHTTPRequestHandler):
+    """Serves repositories as GitHub does, but breaks off in the middle of what is fetched."""
+
+    folder: Path
+
+    def do_GET(self) -> None:
+        self._serve(self._backend(b""))
+
+    def do_POST(self) -> None:
+        answer = self._backend(self.rfile.read(int(self.headers["Content-Length"])))
+        is_pack = b"PACK" in answer
+        self._serve(answer, len(answer) // 2 if is_pack else None)
+
+    def _backend(self, body: bytes) -> bytes:
+        path, _, query = self.path.partition("?")
+        environ = {
+            "GIT_PROJECT_ROOT": str(self.folder),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+        }
+        done = subprocess.run(
+            ["git", "http-backend"],
+            input=body,
+            env={**os.environ, **environ},
+            capture_output=True,
+            check=True,
+        )
+        return done.stdout
+
+    def _serve(self, answer: bytes, size: int | None = None) -> None:
+        head, _, body = answer.partition(b"\r\n\r\n")
+        self.send_response(200)
+        for line in head.decode().splitlines():
+            name, _, value = line.partition(": ")
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body if size is None else body[:size])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_network_that_goes_away_in_the_middle_is_told_as_such(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.repository("x", {"a": os.urandom(40_000).hex()}, tag="v1.0.0")
+    handler = type("Handler", (_TornServer,), {"folder": hub.folder})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.http://127.0.0.1:{server.server_port}/.insteadOf")
+
+    try:
+        with pytest.raises(Unavailable, match="Check the network and try again") as told:
+            got("user/x", tmp_path / "out", (*PROTOCOLS, "http"))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert told.value.code == "source_unavailable"
+    assert not (tmp_path / "out" / "a").exists()
+
+
 def test_submodules_stay_out(hub: Hub, tmp_path: Path) -> None:
     inner = hub.repository("inner", {"a": "1"})
     hub.repository("x", {"a": "1"}, tag=None)
@@ -184,6 +254,17 @@ def test_the_newest_release_is_the_highest_version(tags: list[str], newest: str 
 # --- without git --------------------------------------------------------------------
 
 
+class Torn(bytes):
+    """An answer of which only the beginning comes."""
+
+    whole: int
+
+    def __new__(cls, content: bytes, size: int) -> Torn:
+        found = super().__new__(cls, content[:size])
+        found.whole = len(content)
+        return found
+
+
 class GitHub(HTTPSHandler):
     """Answers requests instead of the network."""
 
@@ -200,6 +281,8 @@ class GitHub(HTTPSHandler):
             headers["Location"], code, answer = answer, 302, b""
         if isinstance(answer, int):
             code, answer = answer, b""
+        if isinstance(answer, Torn):
+            headers["Content-Length"] = str(answer.whole)
         found = addinfourl(io.BytesIO(answer), headers, req.full_url, code)
         found.msg = ""  # type: ignore[attr-defined]
         return found
@@ -293,6 +376,17 @@ def test_without_git_a_failure_is_told_and_nothing_is_unpacked(
     _, found = repository(tmp_path / "x", {f"{BASE}/archive/{COMMIT}.tar.gz": answer})
 
     with pytest.raises(error, match=told):
+        found.bring("HEAD", COMMIT)
+    assert list((tmp_path / "x").iterdir()) == []
+
+
+def test_without_git_an_archive_that_breaks_off_is_told_as_a_fault_of_the_network(
+    tmp_path: Path,
+) -> None:
+    whole = packed({"a": os.urandom(4000)})
+    _, found = repository(tmp_path / "x", {f"{BASE}/archive/{COMMIT}.tar.gz": Torn(whole, 2000)})
+
+    with pytest.raises(Unavailable, match=r"cannot be reached \(.*\). Check the network"):
         found.bring("HEAD", COMMIT)
     assert list((tmp_path / "x").iterdir()) == []
 

@@ -8,7 +8,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException, HTTPMessage, IncompleteRead
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError, URLError
@@ -70,6 +70,7 @@ class Repository:
         request = Request(address, headers=self._headers)  # noqa: S310 - built from checked parts
         try:
             with self._opener.open(request, timeout=_TIMEOUT) as answer:
+                begun = file.tell()
                 while chunk := answer.read(1024 * 1024):
                     file.write(chunk)
                     if file.tell() > limit:
@@ -78,6 +79,7 @@ class Repository:
                             "Ask its author for a smaller repository.",
                             code="source_not_found",
                         )
+                _check_complete(answer.headers.get("Content-Length"), file.tell() - begun)
         except HTTPError as error:
             error.close()
             raise self._refused(error) from error
@@ -99,6 +101,12 @@ class Repository:
             f"GitHub answered {error.code} for {self._source}. Try again later.",
             code="source_unavailable",
         )
+
+
+def _check_complete(promised: str | None, received: int) -> None:
+    """Refuse an answer that has ended early: read in parts, ``http.client`` lets it pass."""
+    if promised is not None and promised.isdecimal() and received < int(promised):
+        raise IncompleteRead(b"", int(promised) - received)
 
 
 class _OnlyGitHub(HTTPRedirectHandler):

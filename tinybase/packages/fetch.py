@@ -31,6 +31,13 @@ _SAFE_SETTINGS = (
     ("submodule.recurse", "false"),
     ("protocol.ext.allow", "never"),
     ("advice.detachedHead", "false"),
+    # A connection that brings next to nothing for a minute is given up.
+    ("http.lowSpeedLimit", "1000"),
+    ("http.lowSpeedTime", "60"),
+)
+_UNREACHABLE = re.compile(
+    "Could not resolve|Failed to connect|timed out|unable to connect|Connection re|HTTP 5"
+    "|early EOF|hung up unexpectedly|unexpected disconnect|transfer closed|Operation too slow"
 )
 
 
@@ -252,10 +259,7 @@ class _Git:
 
     def _failure(self, finished: Finished) -> BadRequest | Unavailable:
         reason = _first_reason(finished.stderr)
-        if re.search(
-            r"Could not resolve|Failed to connect|timed out|unable to connect|Connection re|HTTP 5",
-            finished.stderr,
-        ):
+        if _UNREACHABLE.search(finished.stderr):
             return Unavailable(
                 f"{self._source.address} cannot be reached ({reason}). "
                 "Check the network and try again.",
