@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tinybase.host import Check
+from tinybase.host import Check, settings
 
-CHECKS: Final[Mapping[str, Check]] = {}
+CHECKS: Final[Mapping[str, Check]] = {
+    settings.HOOK: settings.check,
+}
 """The check of each collecting hook that has one."""

@@ -17,9 +17,13 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from tinybase.errors import ConfigError
 
 FILE_NAME = "tinybase.toml"
+
+_OF_EXTENSIONS = "extension"
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
@@ -33,6 +37,7 @@ def _key(
     minimum: int | None = None,
     env: str | None = None,
     secret: bool = False,
+    unique: bool = False,
 ) -> Any:
     """Declare one key; ``env`` is a further environment variable that is read."""
     metadata = {
@@ -41,6 +46,7 @@ def _key(
         "minimum": minimum,
         "env": env,
         "secret": secret,
+        "unique": unique,
     }
     if isinstance(default, list):
         return field(default_factory=lambda: tuple(default), metadata=metadata)
@@ -188,6 +194,12 @@ class ExtensionsConfig:
         "Which extensions may be loaded: all, none (safe mode), or some by name.",
         env="TINYBASE_EXTENSIONS",
     )
+    order: tuple[str, ...] = _key(
+        [],
+        "Extensions in the order in which their handlers are called, whatever they say "
+        "themselves; your own code is project. Those that are not named keep their place.",
+        unique=True,
+    )
     strict: bool = _key(False, "Refuse to start when an extension cannot be loaded.")
     modules: tuple[str, ...] = _key(
         [], "Modules of your own project that hold handlers and functions."
@@ -248,6 +260,12 @@ class Config:
     mail: MailConfig
     cors: CorsConfig
     api: ApiConfig
+
+    extension: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    """What the file says under ``[extension.NAME]``, for the settings of each extension."""
+
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The environment, in which extensions too have settings."""
 
 
 SECTIONS: Mapping[str, type] = {
@@ -343,7 +361,13 @@ def load(instance: Path | str = ".", environ: Mapping[str, str] | None = None) -
         sections[key.section][key.field.name] = value
         sources[key.path] = source
     built = {name: cls(**sections[name]) for name, cls in SECTIONS.items()}
-    return Config(instance=folder, sources=types.MappingProxyType(sources), **built)
+    return Config(
+        instance=folder,
+        sources=types.MappingProxyType(sources),
+        extension=_read_extension_tables(folder / FILE_NAME),
+        environ=environ,
+        **built,
+    )
 
 
 def deprecated_keys(config_file: Path) -> Mapping[str, str]:
@@ -372,6 +396,20 @@ def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return values, origin
 
 
+def _read_extension_tables(path: Path) -> dict[str, Mapping[str, Any]]:
+    """Return the tables of extensions by canonical name; only they know what may be in them."""
+    found = _parse_toml(path).get(_OF_EXTENSIONS, {}) if path.is_file() else {}
+    tables: dict[str, Mapping[str, Any]] = {}
+    for name, table in found.items() if isinstance(found, dict) else ():
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"{_OF_EXTENSIONS}.{name} in {FILE_NAME} is a section: write "
+                f"[{_OF_EXTENSIONS}.NAME] with the name of the extension."
+            )
+        tables[canonicalize_name(name)] = table
+    return tables
+
+
 def _parse_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))
@@ -382,8 +420,10 @@ def _parse_toml(path: Path) -> dict[str, Any]:
 def _flatten(document: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for section, table in document.items():
+        if section == _OF_EXTENSIONS:
+            continue
         if section not in SECTIONS:
-            raise _unknown(section, set(SECTIONS))
+            raise _unknown(section, {*SECTIONS, _OF_EXTENSIONS})
         if not isinstance(table, dict):
             raise ConfigError(f"{section} in {FILE_NAME} is a section: write [{section}].")
         flat.update({f"{section}.{name}": value for name, value in table.items()})
@@ -418,6 +458,8 @@ def _check(key: Key, value: Any, where: str) -> Any:
         raise ConfigError(f"{where} must be one of {', '.join(choices)}.")
     if minimum is not None and value < minimum:
         raise ConfigError(f"{where} must be at least {minimum}.")
+    if key.field.metadata["unique"] and (twice := [v for v in value if value.count(v) > 1]):
+        raise ConfigError(f"{where} names {twice[0]} twice. Keep it in one place.")
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -17,7 +17,7 @@ from tinybase.db.engine import engine_settings, prepare
 from tinybase.db.work import Database
 from tinybase.errors import Conflict, Unavailable
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision of the scripts, the oldest first."""
 
 HEAD = REVISIONS[-1]

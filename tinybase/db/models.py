@@ -156,6 +156,32 @@ class Extension(db.Model):  # type: ignore[name-defined,misc]
     updated_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
 
 
+class ExtensionSetting(db.Model):  # type: ignore[name-defined,misc]
+    """A setting of an extension that was set over the API or the command line.
+
+    Secrets are kept as they are: who may read the database may read them.
+    """
+
+    __tablename__ = "extension_settings"
+
+    extension: Mapped[str] = mapped_column(String(255), primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    value: Mapped[Any] = mapped_column(Json)
+    updated_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
+
+
+class ExtensionCollection(db.Model):  # type: ignore[name-defined,misc]
+    """A collection that belongs to an extension, whether that is installed or not."""
+
+    __tablename__ = "extension_collections"
+
+    collection_id: Mapped[UUID] = mapped_column(
+        Guid, ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True
+    )
+    extension: Mapped[str] = mapped_column(String(255), index=True)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
+
+
 class ExtensionDeath(db.Model):  # type: ignore[name-defined,misc]
     """A process that died while it ran code of an extension; kept for an hour."""
 

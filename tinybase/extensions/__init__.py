@@ -46,6 +46,7 @@ from tinybase.extensions.decorators import (
 )
 from tinybase.extensions.health import health_check
 from tinybase.extensions.routes import public, register_blueprint, requires
+from tinybase.extensions.settings import Setting, register_settings
 from tinybase.extensions.signatures import HandlerError
 from tinybase_hookspecs import (
     AccessEvent,
@@ -124,6 +125,7 @@ __all__ = [
     "Reject",
     "RequestEvent",
     "ResponseEvent",
+    "Setting",
     "TokenClaimsEvent",
     "UserDeleteEvent",
     "UserLoginEvent",
@@ -172,6 +174,7 @@ __all__ = [
     "on_user_update",
     "public",
     "redact_record",
+    "register_settings",
     "register_blueprint",
     "requires",
     "token_claims",
