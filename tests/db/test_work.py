@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
+from contextlib import ExitStack
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import create_engine, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from tinybase import config
 from tinybase.db import Database, db
 from tinybase.db.engine import prepare
 from tinybase.db.models import Counter
-from tinybase.errors import Unavailable
+from tinybase.errors import Conflict, Unavailable
 
 counters = Counter.__table__
 
@@ -34,6 +36,10 @@ def add(database, name, told=None):
 def count(database):
     with database.connect() as connection:
         return connection.scalar(select(func.count()).select_from(counters))
+
+
+def count_elsewhere(database):
+    return count(Database(database.engine.execution_options()))
 
 
 def test_what_is_asked_for_after_the_commit_sees_the_committed_data(database):
@@ -117,7 +123,7 @@ def test_what_is_written_together_is_one_transaction_that_is_told_of_at_its_end(
         assert joint.work is None
         add(database, "one", told)
         add(database, "two", told)
-        assert count(database) == 0
+        assert (count(database), count_elsewhere(database)) == (2, 0)
         assert told == []
 
     assert begun == [joint.work]
@@ -164,3 +170,98 @@ def test_other_threads_write_for_themselves(database):
         thread.start()
         thread.join()
         assert count(database) == 1
+
+
+def test_what_is_called_in_a_shared_transaction_reads_and_writes_in_it(database):
+    told = []
+
+    with database.write() as work:
+        with work.shared():
+            add(database, "one", told)
+            assert (count(database), count_elsewhere(database)) == (1, 0)
+        assert told == []
+
+    assert (told, count_elsewhere(database)) == ([1], 1)
+
+
+def test_a_thread_in_a_copy_of_the_context_takes_part_while_others_do_not(database):
+    def inside(action):
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(action,))
+        thread.start()
+        thread.join()
+
+    counted = []
+    with database.write() as work, work.shared():
+        inside(lambda: add(database, "one"))
+        counted.append(count(database))
+        thread = threading.Thread(target=lambda: counted.append(count(database)))
+        thread.start()
+        thread.join()
+
+    assert counted == [1, 0]
+
+
+def test_who_outlives_a_shared_transaction_is_refused(database):
+    def keep():
+        with database.write() as work, work.shared():
+            add(database, "one")
+            return contextvars.copy_context()
+
+    late = keep()
+
+    for use in (lambda: add(database, "two"), lambda: count(database)):
+        with pytest.raises(Conflict, match="is over"):
+            late.run(use)
+    assert count(database) == 1
+
+
+def test_a_connection_that_is_still_used_at_the_end_serves_nobody_else(database):
+    def take_part():
+        with database.write() as work, work.shared():
+            stack.enter_context(database.write())
+            drivers.append(work.connection.connection.driver_connection)
+            raise LookupError
+
+    stack, drivers = ExitStack(), []
+    with pytest.raises(LookupError):
+        take_part()
+
+    with database.write() as work:
+        assert work.connection.connection.driver_connection is not drivers[0]
+    with pytest.raises(Conflict, match="is over"):
+        stack.close()
+    assert count(database) == 0
+
+
+def test_what_is_to_be_done_soon_is_done_when_a_shared_transaction_has_ended(database):
+    done = []
+
+    def fail():
+        with database.write() as work, work.shared():
+            database.soon(lambda: done.append("failed"))
+            assert done == [1]
+            raise LookupError
+
+    with database.write() as work, work.shared():
+        database.soon(lambda: done.append(count(database)))
+        add(database, "one")
+    with pytest.raises(LookupError):
+        fail()
+
+    assert done == [1, "failed"]
+
+
+def test_two_databases_are_not_mixed_up(database, tmp_path):
+    other = Database(create_engine(f"sqlite:///{tmp_path}/other.db"))
+    db.metadata.create_all(other.engine)
+
+    with database.write() as work, work.shared():
+        add(database, "one")
+        with other.write() as others, others.shared():
+            add(other, "two")
+            add(database, "three")
+            assert (count(database), count(other)) == (2, 1)
+
+    assert (count_elsewhere(database), count_elsewhere(other)) == (2, 1)
+    other.engine.dispose()

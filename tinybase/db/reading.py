@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Engine, Select
+from sqlalchemy import Connection, Engine, Select
 
 from tinybase.db.raw import RawConnections, Rows, Statement
 
@@ -44,14 +44,21 @@ class Reader:
     :param fallback: runs a statement in the ordinary way. It is asked whenever a connection
         fails, be it because the database was restarted or because it is busy, so that a
         fault is met with what the engine knows, and told in its words.
+    :param joined_to: returns the connection of a transaction that whoever reads takes part
+        in; the fallback reads from that.
     """
 
     def __init__(
-        self, engine: Engine, connections: RawConnections, fallback: Callable[[str, Any], Rows]
+        self,
+        engine: Engine,
+        connections: RawConnections,
+        fallback: Callable[[str, Any], Rows],
+        joined_to: Callable[[], Connection | None],
     ) -> None:
         self._engine = engine
         self._connections = connections
         self._fallback = fallback
+        self._joined_to = joined_to
 
     def statement(self, select: Select[Any]) -> Statement:
         """Compile a statement; what changes from run to run is a named ``bindparam``."""
@@ -60,6 +67,8 @@ class Reader:
     def rows(self, statement: Statement, values: Mapping[str, Any]) -> Rows:
         """Return the rows that a statement finds now."""
         parameters = statement.bound(values)
+        if self._joined_to() is not None:
+            return self._fallback(statement.text, parameters)
         connection = self._connections.kept()
         try:
             if connection is None:

@@ -6,8 +6,10 @@ from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
-from sqlalchemy import Executable
+from sqlalchemy import Connection, Engine, Executable
 from sqlalchemy.orm import DeclarativeBase
+
+from tinybase.db.units import Joint
 
 
 class Base(DeclarativeBase):
@@ -19,11 +21,27 @@ class Session(FlaskSession):
 
     On SQLite it takes no lock while it only reads; its first write waits for other
     writers, then nobody else writes until it commits or rolls back.
+
+    In a hook that runs inside a transaction it takes part in that: it sees what is not
+    committed yet, ``commit`` adds to it, and ``rollback`` undoes what came since.
     """
 
+    def __init__(self, db: SQLAlchemy, **options: Any) -> None:
+        super().__init__(db, **{"join_transaction_mode": "create_savepoint", **options})
+
+    @property
+    def is_joined(self) -> bool:
+        """Say whether it takes part in a transaction of somebody else's."""
+        return isinstance(self.get_bind(), Connection)
+
     def get_bind(self, *arguments: Any, **options: Any) -> Any:
-        """Return the engine the session was made for, else the application's."""
-        return self.bind or super().get_bind(*arguments, **options)
+        """Return the engine the session was made for, else the application's.
+
+        Or the connection of the transaction on it that the session takes part in.
+        """
+        bind = self.bind or super().get_bind(*arguments, **options)
+        joint = Joint.current(bind) if isinstance(bind, Engine) else None
+        return bind if joint is None else joint.connection(self) or bind
 
     def exec(self, statement: Executable, **options: Any) -> Any:
         """Execute a statement; a selection of one thing yields the things, not rows.
