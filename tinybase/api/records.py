@@ -15,10 +15,10 @@ from tinybase.api.paging import PageQuery, next_link
 from tinybase.api.schemas import AnyObject, Message, Query, Schema
 from tinybase.collections.access import Operation
 from tinybase.collections.batch import BatchOperation, BatchResult, Op
-from tinybase.collections.collection import Collection
 from tinybase.collections.preconditions import Versions, etag, parse_versions
 from tinybase.collections.query import NEWEST_FIRST
 from tinybase.collections.records import RecordRow
+from tinybase.collections.sight import Sight
 from tinybase.collections.terms import FILTER_KEY, OPERATORS, SortKey, parse_sort, parse_terms
 from tinybase.errors import BadRequest
 
@@ -178,7 +178,7 @@ class OwnerQuery(Query):
 def _admit(*operations: Operation) -> Callable[[Call], None]:
     def admit(call: Call) -> None:
         name = call.path["collection_name"]
-        call.state["collection"] = call.services.records.admit(call.actor, name, *operations)
+        call.state["sight"] = call.services.records.admit(call.actor, name, *operations)
 
     return admit
 
@@ -202,7 +202,7 @@ def list_records(call: Call) -> object:
         raise BadRequest("Give either cursor or offset.", code="invalid_cursor")
     page = call.services.records.answer_list(
         call.actor,
-        _collection(call),
+        _sight(call),
         filters=parse_terms(call.raw_query.items(multi=True)),
         sort=_sort(query),
         limit=query["limit"],
@@ -228,11 +228,10 @@ def list_records(call: Call) -> object:
 )
 def create_record(call: Call) -> object:
     """Store a record."""
-    collection = _collection(call)
     record = call.services.records.create(
-        call.actor, collection, _data(call), owner_id=call.query.get("owner_id")
+        call.actor, _sight(call), _data(call), owner_id=call.query.get("owner_id")
     )
-    return _created(collection, record)
+    return _created(call, record)
 
 
 @operations.post(
@@ -258,7 +257,7 @@ def batch_records(call: Call) -> object:
 
     An error is that of the first operation that fails, with its index as `operation`.
     """
-    results = call.services.records.batch(call.actor, _collection(call), call.body["operations"])
+    results = call.services.records.batch(call.actor, _sight(call), call.body["operations"])
     return Answer(b'{"results":[%b]}' % b",".join(map(_batch_result, count(), results)))
 
 
@@ -275,10 +274,10 @@ def batch_records(call: Call) -> object:
 def get_record(call: Call) -> object:
     """Return a record."""
     record = call.services.records.answer(
-        call.actor, _collection(call), call.path["record_id"], fields=_fields(call.query)
+        call.actor, _sight(call), call.path["record_id"], fields=_fields(call.query)
     )
     known = parse_versions(call.request.headers.get("If-None-Match"), "If-None-Match", weak=True)
-    if known is not None and record.version in known:
+    if known is not None and record.version in known and not record.is_redacted:
         return Answer(status=304, headers={"ETag": etag(record.version)})
     return Answer(record.content, headers={"ETag": etag(record.version)})
 
@@ -299,7 +298,7 @@ def update_record(call: Call) -> object:
     return _answer(
         call.services.records.update(
             call.actor,
-            _collection(call),
+            _sight(call),
             call.path["record_id"],
             _data(call),
             owner_id=call.query.get("owner_id"),
@@ -330,17 +329,16 @@ def replace_record(call: Call) -> object:
 
     Fields that are not given take their defaults.
     """
-    collection = _collection(call)
     record, is_new = call.services.records.replace(
         call.actor,
-        collection,
+        _sight(call),
         call.path["record_id"],
         _data(call),
         owner_id=call.query.get("owner_id"),
         if_match=_if_match(call),
         only_new=_only_new(call),
     )
-    return _created(collection, record) if is_new else _answer(record)
+    return _created(call, record) if is_new else _answer(record)
 
 
 @operations.delete(
@@ -355,7 +353,7 @@ def replace_record(call: Call) -> object:
 def delete_record(call: Call) -> object:
     """Delete a record."""
     call.services.records.delete(
-        call.actor, _collection(call), call.path["record_id"], if_match=_if_match(call)
+        call.actor, _sight(call), call.path["record_id"], if_match=_if_match(call)
     )
     return Answer()
 
@@ -401,9 +399,9 @@ def _batch_result(index: int, result: BatchResult) -> bytes:
     return b'{"index":%d,"status":%d,"record":%b}' % (index, status, record)
 
 
-def _collection(call: Call) -> Collection:
-    collection: Collection = call.state["collection"]
-    return collection
+def _sight(call: Call) -> Sight:
+    sight: Sight = call.state["sight"]
+    return sight
 
 
 def _data(call: Call) -> dict[str, Any]:
@@ -412,7 +410,7 @@ def _data(call: Call) -> dict[str, Any]:
     is_wrapped = (
         body.keys() == {"data"}
         and isinstance(body["data"], dict)
-        and "data" not in _collection(call).compiled.specs
+        and "data" not in _sight(call).collection.compiled.specs
     )
     data: dict[str, Any] = body["data"] if is_wrapped else body
     return data
@@ -444,8 +442,8 @@ def _sort(query: dict[str, Any]) -> list[SortKey] | tuple[SortKey, ...]:
     return (SortKey(by or "created_at", descending=order != "asc"),)
 
 
-def _created(collection: Collection, record: RecordRow) -> Answer:
-    location = f"/api/collections/{collection.name}/records/{record.id}"
+def _created(call: Call, record: RecordRow) -> Answer:
+    location = f"/api/collections/{_sight(call).collection.name}/records/{record.id}"
     return Answer(record.as_json(), 201, {"ETag": etag(record.version), "Location": location})
 
 

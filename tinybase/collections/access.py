@@ -118,7 +118,9 @@ def owns(actor: Actor, owner_id: UUID | None) -> bool:
 
 
 def refusal(access: Access | None, actor: Actor, operation: Operation, name: str) -> TinyBaseError:
-    """Return what to tell a caller whom the rule does not admit.
+    """Return what to tell a caller who is not admitted.
+
+    The rule may admit them where an extension does not.
 
     :param access: ``None`` when there is no such collection.
     :param name: what the caller asked for.
@@ -131,6 +133,8 @@ def refusal(access: Access | None, actor: Actor, operation: Operation, name: str
         return Forbidden("The token has no scope for this.", code="scope_required")
     if access is None or not access.can_admit(actor):
         return collection_not_found(name)
+    if access.admits(actor, operation):
+        return Forbidden("This collection does not admit you to this.")
     return Forbidden(f"The rule '{access.rule(operation)}' of this collection does not admit you.")
 
 
@@ -145,13 +149,18 @@ def check_owner(
     if access.admits_to(actor, operation, owner_id):
         return
     if access.admits_to(actor, Operation.READ, owner_id):
-        raise Forbidden("You may read this record, but not change it.")
+        raise only_readable()
     raise record_not_found(record_id)
 
 
 def collection_not_found(name: str) -> NotFound:
     """Return the error for a collection that is missing, or that the caller may not see."""
     return NotFound(f"Collection '{name}' not found")
+
+
+def only_readable() -> Forbidden:
+    """Return the error for a record that the caller may see, and nothing else."""
+    return Forbidden("You may read this record, but not change it.")
 
 
 def record_not_found(record_id: UUID) -> NotFound:

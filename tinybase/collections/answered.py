@@ -36,10 +36,14 @@ _TIME = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 @dataclass(frozen=True, slots=True)
 class AnsweredRecord:
-    """One record as JSON; ``version`` is what its entity tag says."""
+    """One record as JSON; ``version`` is what its entity tag says.
+
+    One that ``is_redacted`` may be another for somebody else, or later, in the same version.
+    """
 
     version: int
     content: bytes
+    is_redacted: bool = False
 
 
 class AnsweredRecords:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from tinybase.collections.access import Operation
 from tinybase.collections.compiled import DATA
 from tinybase.collections.preconditions import Versions
 from tinybase.collections.record import RecordRow
+from tinybase.collections.sight import Sight
 from tinybase.collections.writing import Writing
 from tinybase.errors import Fault, Invalid, TinyBaseError
 
@@ -67,6 +68,10 @@ class BatchResult:
 
     record: RecordRow | None
     is_new: bool = False
+
+    def shown(self, sight: Sight) -> BatchResult:
+        """Return it as the caller gets it."""
+        return self if self.record is None else replace(self, record=sight.shown(self.record))
 
 
 def carry_out(writing: Writing, operation: BatchOperation) -> BatchResult:

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import orjson
 
-from tinybase.actors import Actor
 from tinybase.collections.access import Operation
 from tinybase.collections.answered import answered_columns, answered_text, read_answered
 from tinybase.collections.collection import Collection
 from tinybase.collections.expressions import expressions_of
-from tinybase.collections.query import QueryBuilder, shape_of
+from tinybase.collections.query import NEWEST_FIRST, QueryBuilder, shape_of
 from tinybase.collections.query_cursor import CursorCodec, scope_of
 from tinybase.collections.query_keyset import Place, bound_place, nulls_of
 from tinybase.collections.query_plan import ListPlan
 from tinybase.collections.query_scans import Scans, fields_without_index
-from tinybase.collections.record import RecordPage
+from tinybase.collections.record import RecordPage, RecordRow
+from tinybase.collections.sight import Sight
 from tinybase.collections.spec import FieldSpec
-from tinybase.collections.terms import SortKey, Term
+from tinybase.collections.terms import Condition, SortKey, Term
 from tinybase.db import Database
+from tinybase.db.reading import Statement
+from tinybase.errors import BadRequest
 
 _MOST_PLANS = 1_000
 
@@ -31,14 +33,13 @@ Rows = list[tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListRequest:
-    """A list that an actor may see, and the page of it that is wanted.
+    """A list that somebody may see, and the page of it that is wanted.
 
     ``cursor`` takes the place of ``offset``; ``specs`` are the fields to show, ``None`` is
     all of them.
     """
 
-    actor: Actor
-    collection: Collection
+    sight: Sight
     filters: Sequence[Term]
     sort: Sequence[SortKey]
     limit: int
@@ -48,10 +49,9 @@ class ListRequest:
     specs: Mapping[str, FieldSpec] | None
 
     @property
-    def only_of(self) -> UUID | None:
-        """Return whose records the list is limited to."""
-        own = self.collection.rules.only_own(self.actor, Operation.LIST)
-        return self.actor.user_id if own else None
+    def collection(self) -> Collection:
+        """Return the collection whose records are listed."""
+        return self.sight.collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class RecordLists:
         """
         found = self._find(wanted)
         return RecordPage(
-            [read_answered(wanted.collection, row, wanted.specs) for row in found.rows],
+            [_record(wanted, row) for row in found.rows],
             found.total,
             wanted.limit,
             wanted.offset if wanted.cursor is None else None,
@@ -99,8 +99,7 @@ class RecordLists:
         :raises BadRequest: as :meth:`page` does.
         """
         found = self._find(wanted)
-        schema, specs = wanted.collection.compiled, wanted.specs
-        records = ",".join([answered_text(schema, row, specs) for row in found.rows])
+        records = ",".join([_text(wanted, row) for row in found.rows])
         rest = {
             "total": found.total,
             "limit": wanted.limit,
@@ -110,9 +109,28 @@ class RecordLists:
         content = b'{"records":[%b],%b' % (records.encode(), orjson.dumps(rest)[1:])
         return AnsweredPage(content, found.next_cursor)
 
+    def lookup(
+        self, collection: Collection, conditions: Sequence[Condition]
+    ) -> tuple[Statement, dict[str, Any]]:
+        """Return the statement for one record, if it meets the conditions, and its parameters.
+
+        The parameter ``record_id`` is left to the caller.
+
+        :raises TinyBaseError: for a condition that the collection cannot have.
+        """
+        terms = _all_terms((), conditions)
+        with _blamed(self._queries, collection, conditions):
+            plan = self._plan(collection, terms, NEWEST_FIRST, only_own=False)
+            return plan.one, plan.query.bound(terms, None)
+
     def _find(self, wanted: ListRequest) -> _Found:
-        plan = self._plan(wanted)
-        values = plan.query.bound(wanted.filters, wanted.only_of)
+        sight = wanted.sight
+        only_of, conditions = sight.only_of(Operation.LIST), sight.conditions(Operation.LIST)
+        filters = _all_terms(wanted.filters, conditions)
+        with _blamed(self._queries, wanted.collection, conditions):
+            only_own = only_of is not None
+            plan = self._plan(wanted.collection, filters, wanted.sort, only_own=only_own)
+            values = plan.query.bound(filters, only_of)
         rows = self._rows(wanted, plan, values)
         total = self._reader.rows(plan.count, values)[0][0] if wanted.count else None
         if plan.missing:
@@ -124,22 +142,20 @@ class RecordLists:
         next_cursor = _codec(wanted, plan).write(plan.place_of(page[-1]), page[-1][0])
         return _Found(page, total, next_cursor)
 
-    def _plan(self, wanted: ListRequest) -> ListPlan:
+    def _plan(
+        self,
+        collection: Collection,
+        filters: Sequence[Term],
+        sort: Sequence[SortKey],
+        *,
+        only_own: bool,
+    ) -> ListPlan:
         """Return how to go about the list: as about any that differs in its values only."""
-        collection, only_own = wanted.collection, wanted.only_of is not None
-        key = (
-            collection.id,
-            collection.compiled,
-            shape_of(wanted.filters),
-            tuple(wanted.sort),
-            only_own,
-        )
+        key = (collection.id, collection.compiled, shape_of(filters), tuple(sort), only_own)
         plan = self._plans.get(key)
         if plan is None:
-            query = self._queries.build(
-                collection, filters=wanted.filters, sort=wanted.sort, only_own=only_own
-            )
-            missing = fields_without_index(collection, wanted.filters, wanted.sort)
+            query = self._queries.build(collection, filters=filters, sort=sort, only_own=only_own)
+            missing = fields_without_index(collection, filters, sort)
             plan = ListPlan(self._reader, query, [] if only_own else missing)
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
@@ -172,5 +188,42 @@ class RecordLists:
 
 
 def _codec(wanted: ListRequest, plan: ListPlan) -> CursorCodec:
-    scope = scope_of(wanted.collection.id, wanted.actor, wanted.filters, wanted.sort)
+    # What extensions want met is not in it: that holds for every page anew, and may be a
+    # moment of time, which is another one for each.
+    scope = scope_of(wanted.collection.id, wanted.sight.actor, wanted.filters, wanted.sort)
     return CursorCodec(scope, plan.query.keys)
+
+
+def _all_terms(filters: Sequence[Term], conditions: Sequence[Condition]) -> Sequence[Term]:
+    if not conditions:
+        return filters
+    return [*filters, *(term for condition in conditions for term in condition.terms)]
+
+
+@contextmanager
+def _blamed(
+    queries: QueryBuilder, collection: Collection, conditions: Sequence[Condition]
+) -> Iterator[None]:
+    """Tell a fault in what extensions want met from one of the client."""
+    try:
+        yield
+    except BadRequest:
+        for condition in conditions:
+            try:
+                queries.build(collection, filters=condition.terms).bound(condition.terms, None)
+            except BadRequest as error:
+                condition.refuse(error)
+        raise
+
+
+def _record(wanted: ListRequest, row: Sequence[Any]) -> RecordRow:
+    if wanted.sight.is_plain:
+        return read_answered(wanted.collection, row, wanted.specs)
+    # What is redacted must not depend on which fields were asked for.
+    return wanted.sight.shown(read_answered(wanted.collection, row)).only(wanted.specs)
+
+
+def _text(wanted: ListRequest, row: Sequence[Any]) -> str:
+    if wanted.sight.is_plain:
+        return answered_text(wanted.collection.compiled, row, wanted.specs)
+    return _record(wanted, row).as_json().decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -32,6 +32,12 @@ class RecordRow:
     def columns(self) -> dict[str, Any]:
         """Return it as a row of the table."""
         return {name: getattr(self, name) for name in type(self).__slots__}
+
+    def only(self, specs: Mapping[str, FieldSpec] | None) -> RecordRow:
+        """Return it with these fields of the data; ``None`` is all of them."""
+        if specs is None:
+            return self
+        return replace(self, data={name: self.data[name] for name in specs if name in self.data})
 
     def as_json(self) -> bytes:
         """Return it as the API shows it."""

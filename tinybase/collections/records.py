@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, select
-
 from tinybase.actors import Actor
-from tinybase.collections.access import Operation, check_owner, record_not_found, refusal
-from tinybase.collections.answered import AnsweredRecord, AnsweredRecords
+from tinybase.collections.access import Operation, refusal
+from tinybase.collections.answered import AnsweredRecord, AnsweredRecords, read_answered
 from tinybase.collections.batch import BatchOperation, BatchResult, Op, carry_out, told_of
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
-from tinybase.collections.expressions import RECORDS, in_collection
+from tinybase.collections.guided import GuidedSight
 from tinybase.collections.hooks import Audience, Hooks
+from tinybase.collections.listeners import Jury
 from tinybase.collections.listing import AnsweredPage, ListRequest, RecordLists
 from tinybase.collections.query import NEWEST_FIRST, chosen_fields
-from tinybase.collections.record import RecordPage, RecordRow, shown
+from tinybase.collections.record import RecordPage, RecordRow
+from tinybase.collections.sight import Sight
 from tinybase.collections.terms import SortKey, Term, check_sort, check_terms, parse_sort, terms_of
 from tinybase.collections.writing import (
     Prepared,
@@ -39,9 +39,9 @@ DEFAULT_LIMIT = 100
 class Records:
     """The records of one database.
 
-    Every method checks the access rules of the collection for the actor, so it does not
-    matter which door a call comes through. A collection is given by its name, or as
-    :meth:`Collections.get` returned it.
+    Every method checks the access rules of the collection for the actor, and asks the
+    extensions that have a say in it, so it does not matter which door a call comes through.
+    A collection is given by its name, or as :meth:`admit` returned it for the same actor.
     """
 
     def __init__(
@@ -53,25 +53,33 @@ class Records:
     ) -> None:
         self._database = database
         self._audience = Audience(hooks)
+        self._jury = Jury(hooks)
         self._collections = collections
         self._answered = AnsweredRecords(database)
         self._lists = RecordLists(database)
         self._statements = RecordStatements(database)
 
-    def admit(self, actor: Actor, name: str, *operations: Operation) -> Collection:
-        """Return a collection whose rule admits the actor, as far as no record is looked at.
+    def admit(self, actor: Actor, name: str, *operations: Operation) -> Sight:
+        """Return what the actor may do and see in a collection, if they are admitted at all.
+
+        That is as far as no record is looked at.
 
         :param operations: one of them is wanted; a refusal is about the first.
         :raises Unauthenticated: to somebody unknown who wants to change something.
         :raises Forbidden: to somebody whom the rule refuses.
         :raises NotFound: to somebody who may not know of the collection, or of none.
         """
-        return _admitted(self._collections.find(name), actor, operations, name)
+        collection = self._collections.find(name)
+        if collection is None:
+            raise refusal(None, actor, operations[0], name)
+        sight = self._sight(actor, collection)
+        sight.admit(*operations)
+        return sight
 
     def list(
         self,
         actor: Actor,
-        collection: str | Collection,
+        collection: str | Sight,
         *,
         filters: Mapping[str, Any] | Sequence[Term] = (),
         sort: str | Sequence[SortKey] = NEWEST_FIRST,
@@ -106,7 +114,7 @@ class Records:
             )
         )
 
-    def answer_list(self, actor: Actor, collection: str | Collection, **page: Any) -> AnsweredPage:
+    def answer_list(self, actor: Actor, collection: str | Sight, **page: Any) -> AnsweredPage:
         """Return what :meth:`list` does, in the form in which it is sent to a client.
 
         :param page: as :meth:`list` takes it.
@@ -116,27 +124,24 @@ class Records:
     def _list_request(
         self,
         actor: Actor,
-        collection: str | Collection,
+        collection: str | Sight,
         *,
         filters: Mapping[str, Any] | Sequence[Term],
         sort: str | Sequence[SortKey],
         fields: Sequence[str] | None,
         **page: Any,
     ) -> ListRequest:
-        collection = self._admitted(actor, collection, Operation.LIST)
-        return ListRequest(
-            actor=actor,
-            collection=collection,
-            filters=terms_of(filters) if isinstance(filters, Mapping) else check_terms(filters),
-            sort=parse_sort(sort) if isinstance(sort, str) else check_sort(sort),
-            specs=chosen_fields(collection, fields),
-            **page,
-        )
+        sight = self._admitted(actor, collection, Operation.LIST)
+        terms = terms_of(filters) if isinstance(filters, Mapping) else check_terms(filters)
+        order = parse_sort(sort) if isinstance(sort, str) else check_sort(sort)
+        sight.check_search(terms, order)
+        specs = chosen_fields(sight.collection, fields)
+        return ListRequest(sight=sight, filters=terms, sort=order, specs=specs, **page)
 
     def get(
         self,
         actor: Actor,
-        collection: str | Collection,
+        collection: str | Sight,
         record_id: UUID,
         *,
         fields: Sequence[str] | None = None,
@@ -146,30 +151,30 @@ class Records:
         :param fields: the fields of the data to return; all if not given.
         :raises NotFound: when it is missing, or not the actor's to read.
         """
-        collection = self._admitted(actor, collection, Operation.READ)
-        specs = chosen_fields(collection, fields)
-        with self._database.connect() as connection:
-            row = _found(connection, collection, record_id)
-        check_owner(collection.rules, actor, Operation.READ, row.owner_id, record_id)
-        return shown(collection, row, specs)
+        sight = self._admitted(actor, collection, Operation.READ)
+        specs = chosen_fields(sight.collection, fields)
+        return self._record(sight, record_id).only(specs)
 
     def answer(
         self,
         actor: Actor,
-        collection: str | Collection,
+        collection: str | Sight,
         record_id: UUID,
         *,
         fields: Sequence[str] | None = None,
     ) -> AnsweredRecord:
         """Return what :meth:`get` does, in the form in which it is sent to a client."""
-        collection = self._admitted(actor, collection, Operation.READ)
-        specs = chosen_fields(collection, fields)
-        return self._answered.find(actor, collection, record_id, specs)
+        sight = self._admitted(actor, collection, Operation.READ)
+        specs = chosen_fields(sight.collection, fields)
+        if sight.is_plain:
+            return self._answered.find(actor, sight.collection, record_id, specs)
+        record = self._record(sight, record_id).only(specs)
+        return AnsweredRecord(record.version, record.as_json(), is_redacted=sight.redacts)
 
     def create(
         self,
         actor: Actor,
-        collection: str | Collection,
+        collection: str | Sight,
         data: Mapping[str, Any],
         *,
         owner_id: UUID | None = None,
@@ -182,12 +187,12 @@ class Records:
         """
         _check_may_give_away(actor, owner_id)
         with self._writing(actor, collection, Operation.CREATE, whole=[data]) as writing:
-            return writing.create(data, owner_id=owner_id)
+            return writing.sight.shown(writing.create(data, owner_id=owner_id))
 
     def update(
         self,
         actor: Actor,
-        collection: str | Collection,
+        collection: str | Sight,
         record_id: UUID,
         changes: Mapping[str, Any],
         *,
@@ -205,12 +210,13 @@ class Records:
         """
         _check_may_give_away(actor, owner_id)
         with self._writing(actor, collection, Operation.UPDATE) as writing:
-            return writing.update(record_id, changes, owner_id=owner_id, if_match=if_match)
+            changed = writing.update(record_id, changes, owner_id=owner_id, if_match=if_match)
+            return writing.sight.shown(changed)
 
     def replace(
         self,
         actor: Actor,
-        collection: str | Collection,
+        collection: str | Sight,
         record_id: UUID,
         data: Mapping[str, Any],
         *,
@@ -233,14 +239,15 @@ class Records:
         _check_may_give_away(actor, owner_id)
         wanted = (Operation.UPDATE, Operation.CREATE)
         with self._writing(actor, collection, *wanted, whole=[data]) as writing:
-            return writing.put(
+            record, is_new = writing.put(
                 record_id, data, owner_id=owner_id, if_match=if_match, only_new=only_new
             )
+            return writing.sight.shown(record), is_new
 
     def delete(
         self,
         actor: Actor,
-        collection: str | Collection,
+        collection: str | Sight,
         record_id: UUID,
         *,
         if_match: Container[int] | None = None,
@@ -253,7 +260,7 @@ class Records:
             writing.delete(record_id, if_match=if_match)
 
     def batch(
-        self, actor: Actor, collection: str | Collection, operations: Sequence[BatchOperation]
+        self, actor: Actor, collection: str | Sight, operations: Sequence[BatchOperation]
     ) -> Sequence[BatchResult]:
         """Carry out several changes in their order, all or none, then tell the extensions.
 
@@ -265,27 +272,42 @@ class Records:
         results = []
         whole = [each.data for each in operations if each.data is not None and each.op.is_whole]
         with self._writing(actor, collection, *wanted, whole=whole) as writing:
-            current, admitted = writing.collection, set[Op]()
+            current, sight, admitted = writing.collection, writing.sight, set[Op]()
             for index, operation in enumerate(operations):
                 with told_of(index, operation), constraints_explained(current):
                     if operation.op not in admitted:
-                        _admitted(current, actor, operation.op.rules, current.name)
+                        sight.admit(*operation.op.rules)
                         admitted.add(operation.op)
                     results.append(carry_out(writing, operation))
-        return results
+            return [each.shown(sight) for each in results]
 
-    def _admitted(
-        self, actor: Actor, collection: str | Collection, *operations: Operation
-    ) -> Collection:
+    def _record(self, sight: Sight, record_id: UUID) -> RecordRow:
+        find, collection = self._database.reader.one, sight.collection
+        statement, values = self._lists.lookup(collection, sight.conditions(Operation.READ))
+        row = find(statement, {**values, "record_id": str(record_id)})
+        if row is None:
+            raise sight.absent(Operation.READ, record_id)
+        record = read_answered(collection, row)
+        sight.check(find, Operation.READ, record)
+        return sight.shown(record)
+
+    def _admitted(self, actor: Actor, collection: str | Sight, *operations: Operation) -> Sight:
         if isinstance(collection, str):
             return self.admit(actor, collection, *operations)
-        return _admitted(collection, actor, operations, collection.name)
+        collection.admit(*operations)
+        return collection
+
+    def _sight(self, actor: Actor, collection: Collection) -> Sight:
+        deciders = self._jury.of(actor, collection)
+        if deciders is None:
+            return Sight(actor, collection)
+        return GuidedSight(actor, collection, deciders, self._lists.lookup)
 
     @contextmanager
     def _writing(
         self,
         actor: Actor,
-        collection: str | Collection,
+        collection: str | Sight,
         *operations: Operation,
         whole: Iterable[Mapping[str, Any]] = (),
     ) -> Iterator[Writing]:
@@ -293,32 +315,18 @@ class Records:
 
         :param whole: the whole records that will be written.
         """
-        seen = self._admitted(actor, collection, *operations)
+        sight = self._admitted(actor, collection, *operations)
+        sight.ask_beforehand(*operations)
+        seen = sight.collection
         prepared = Prepared(seen.compiled, whole)
         with self._database.write_raw() as work:
             current = self._collections.current_raw(work, seen)
             # It may have changed since it was seen, and its rules with it.
             if current is not seen:
-                current = _admitted(current, actor, operations, seen.name)
+                sight = self._sight(actor, current)
+                sight.admit(*operations)
             with constraints_explained(current):
-                yield Writing(self._audience, work, self._statements, current, actor, prepared)
-
-
-def _admitted(
-    collection: Collection | None, actor: Actor, operations: Sequence[Operation], name: str
-) -> Collection:
-    rules = collection.rules if collection else None
-    if collection is None or not any(collection.rules.admits(actor, each) for each in operations):
-        raise refusal(rules, actor, operations[0], name)
-    return collection
-
-
-def _found(connection: Connection, collection: Collection, record_id: UUID) -> Row[Any]:
-    statement = select(RECORDS).where(RECORDS.c.id == record_id, in_collection(collection.id))
-    row = connection.execute(statement).one_or_none()
-    if row is None:
-        raise record_not_found(record_id)
-    return row
+                yield Writing(self._audience, work, self._statements, sight, prepared)
 
 
 def _check_may_give_away(actor: Actor, owner_id: UUID | None) -> None:

@@ -7,7 +7,7 @@ is known to :mod:`tinybase.collections.query`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,18 @@ class Term:
     field: str
     operator: str
     values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What an extension wants records to meet.
+
+    :param refuse: raises the error for terms that the collection cannot have, and names the
+        extension in it.
+    """
+
+    terms: Sequence[Term]
+    refuse: Callable[[BadRequest], object]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,7 @@ from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
-from tinybase.actors import Actor
-from tinybase.collections.access import Operation, check_owner, record_not_found
+from tinybase.collections.access import Operation
 from tinybase.collections.answered import answered_columns
 from tinybase.collections.collection import Collection
 from tinybase.collections.compiled import (
@@ -30,6 +29,7 @@ from tinybase.collections.hooks import Audience, tell_created, tell_deleted, tel
 from tinybase.collections.indexes import unique_violation
 from tinybase.collections.preconditions import version_mismatch
 from tinybase.collections.record import RecordRow
+from tinybase.collections.sight import Sight
 from tinybase.db import Database, RawWork, format_time, utcnow
 from tinybase.db.models import User
 from tinybase.errors import Conflict, Fault, Invalid, TinyBaseError, Unauthenticated
@@ -90,8 +90,8 @@ class Prepared:
 class Writing:
     """What one actor changes in one collection, in one transaction.
 
-    Whether the rules admit the actor at all has been checked; whether they give them a
-    certain record is checked here. The extensions are told after the commit.
+    Whether the actor is admitted at all has been checked; whether they are given a certain
+    record is checked here. The extensions are told after the commit.
     """
 
     def __init__(
@@ -99,15 +99,15 @@ class Writing:
         audience: Audience,
         work: RawWork,
         statements: RecordStatements,
-        collection: Collection,
-        actor: Actor,
+        sight: Sight,
         prepared: Prepared,
     ) -> None:
-        self.collection = collection
+        self.collection = sight.collection
         self._audience = audience
         self._work = work
         self._statements = statements
-        self._actor = actor
+        self.sight = sight
+        self._actor = sight.actor
         self._prepared = prepared
 
     def create(
@@ -123,7 +123,7 @@ class Writing:
         """
         row = None if record_id is None else self._with_id(record_id)
         if row is not None:
-            raise _id_conflict(self.collection, row)
+            raise _id_conflict()
         return self._insert(record_id or uuid7(), data, owner_id)
 
     def update(
@@ -135,7 +135,7 @@ class Writing:
         if_match: Container[int] | None = None,
     ) -> RecordRow:
         """Replace the given fields of a record."""
-        row = self._existing(record_id)
+        row = self._existing(record_id, Operation.UPDATE)
         self._check(Operation.UPDATE, row, if_match)
         merged = self.collection.compiled.merge(row.data, changes)
         return self._overwrite(row, merged, owner_id)
@@ -144,7 +144,7 @@ class Writing:
         self, record_id: UUID, data: Mapping[str, Any], *, if_match: Container[int] | None = None
     ) -> RecordRow:
         """Replace a record whole."""
-        row = self._existing(record_id)
+        row = self._existing(record_id, Operation.UPDATE)
         self._check(Operation.UPDATE, row, if_match)
         return self._overwrite(row, self._load(data), None)
 
@@ -159,21 +159,22 @@ class Writing:
     ) -> tuple[RecordRow, bool]:
         """Replace a record whole or create it; say whether it is new."""
         row = self._with_id(record_id)
-        if row is not None and row.collection_id == self.collection.id:
-            self._check(Operation.UPDATE, row, if_match, only_new=only_new)
-            return self._overwrite(row, self._load(data), owner_id), False
-        if not self.collection.rules.admits(self._actor, Operation.CREATE):
-            raise record_not_found(record_id)
+        seen = self._seen(record_id, row, Operation.UPDATE)
+        if seen is not None:
+            self._check(Operation.UPDATE, seen, if_match, only_new=only_new)
+            return self._overwrite(seen, self._load(data), owner_id), False
+        if not self.sight.admits(Operation.CREATE):
+            raise self.sight.absent(Operation.UPDATE, record_id)
         self._check_precondition_given(if_match, only_new=only_new)
         if if_match is not None:
             raise version_mismatch("record", None)
         if row is not None:
-            raise _id_conflict(self.collection, row)
+            raise _id_conflict()
         return self._insert(record_id, data, owner_id), True
 
     def delete(self, record_id: UUID, *, if_match: Container[int] | None = None) -> None:
         """Delete a record."""
-        row = self._existing(record_id)
+        row = self._existing(record_id, Operation.DELETE)
         self._check(Operation.DELETE, row, if_match)
         if self._work.change(self._statements.delete, _as_seen(row)) == 0:
             raise version_mismatch("record", None)
@@ -221,10 +222,22 @@ class Writing:
     def _shown(self, row: RecordRow) -> RecordRow:
         return replace(row, data=self.collection.compiled.show(row.data))
 
-    def _existing(self, record_id: UUID) -> RecordRow:
-        row = self._with_id(record_id)
-        if row is None or row.collection_id != self.collection.id:
-            raise record_not_found(record_id)
+    def _existing(self, record_id: UUID, operation: Operation) -> RecordRow:
+        row = self._seen(record_id, self._with_id(record_id), operation)
+        if row is None:
+            raise self.sight.absent(operation, record_id)
+        return row
+
+    def _seen(
+        self, record_id: UUID, row: RecordRow | None, operation: Operation
+    ) -> RecordRow | None:
+        """Return the record with an id if it is one of the collection that the actor may know of.
+
+        It is looked for in the same way whether or not there is one, which takes as long.
+        """
+        is_seen = self.sight.sees(self._work.one, operation, record_id)
+        if row is None or row.collection_id != self.collection.id or not is_seen:
+            return None
         return row
 
     def _with_id(self, record_id: UUID) -> RecordRow | None:
@@ -247,11 +260,10 @@ class Writing:
         only_new: bool = False,
     ) -> None:
         """Refuse a caller who may not change this record, or has not seen it as it is."""
-        rules = self.collection.rules
-        check_owner(rules, self._actor, operation, row.owner_id, row.id)
+        self.sight.check(self._work.one, operation, row)
         self._check_precondition_given(if_match, only_new=only_new)
         if only_new or (if_match is not None and row.version not in if_match):
-            may_read = rules.admits_to(self._actor, Operation.READ, row.owner_id)
+            may_read = self.sight.may_read(self._work.one, row)
             raise version_mismatch("record", row.version if may_read else None)
 
     def _check_precondition_given(self, if_match: Container[int] | None, *, only_new: bool) -> None:
@@ -324,18 +336,16 @@ def _as_seen(row: RecordRow) -> dict[str, Any]:
     }
 
 
-def _id_conflict(collection: Collection, row: RecordRow) -> Conflict:
-    where = "This" if row.collection_id == collection.id else "Another"
+def _id_conflict() -> Conflict:
+    # Where that record is, and whether the caller may know of it, is not said.
     return Conflict(
-        f"{where} collection has a record with this id; choose another id.", code="id_conflict"
+        "There is a record with this id already; choose another id.", code="id_conflict"
     )
 
 
 def _broken_constraint(error: IntegrityError, collection: Collection) -> TinyBaseError:
     if "records.id" in str(error.orig) or "records_pkey" in str(error.orig):
-        return Conflict(
-            "There is a record with this id already; choose another id.", code="id_conflict"
-        )
+        return _id_conflict()
     violation = unique_violation(error, collection.id, collection.compiled.specs.values())
     # Beside unique fields only the reference to the owner can break: it is the caller, who
     # was deleted after their token was checked.

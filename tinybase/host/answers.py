@@ -50,7 +50,35 @@ def _claims_fault(claims: Mapping[Any, Any]) -> str | None:
     return None
 
 
+def _decision_fault(answer: Any) -> str | None:
+    if isinstance(answer, bool):
+        return None
+    return f"it returned {type(answer).__name__}; return True, False, or None to abstain"
+
+
+def _condition_fault(answer: Any) -> str | None:
+    if isinstance(answer, Mapping) and all(isinstance(name, str) for name in answer):
+        return None
+    return (
+        f"it returned {type(answer).__name__}; return a mapping such as "
+        '{"status": "open"}, or None'
+    )
+
+
+class Attributed(dict[str, Any]):
+    """A mapping that an implementation returned.
+
+    :param refuse: fails the implementation for it, see :meth:`Guard.failed`.
+    """
+
+    def __init__(self, answer: Mapping[str, Any], refuse: Callable[[Exception], object]) -> None:
+        super().__init__(answer)
+        self.refuse = refuse
+
+
 CHECKS: Final[Mapping[str, Check]] = {
     "tinybase_authenticate": _identity_fault,
+    "tinybase_can_access": _decision_fault,
+    "tinybase_filter_records": _condition_fault,
     "tinybase_token_claims": _token_claims_fault,
 }
