@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from tinybase.host.ordering import Turn
 from tinybase.host.stats import HandlerStats, LastError
 from tinybase.packages.inspection.findings import (
     Implementation,
@@ -346,7 +347,11 @@ class TestHandlers:
             return [handler for handler in HANDLERS if name in (None, handler.extension)]
 
         monkeypatch.setattr(services.host, "handlers", handlers)
-        monkeypatch.setattr(services.host, "call_order", handlers)
+        turns = [
+            Turn(HANDLERS[0], 3, 10, ("shop",), (), "priority 10 over 0"),
+            *(Turn(handler) for handler in HANDLERS[1:]),
+        ]
+        monkeypatch.setattr(services.host, "turns", lambda: turns)
         monkeypatch.setattr(services.host, "extension", lambda name: AUDIT)
 
     def test_of_an_extension_are_listed(self, client, admin):
@@ -359,11 +364,15 @@ class TestHandlers:
             "decorator": "on_record_create",
             "handler": "audit.hooks:log_create",
             "filter": {"collection": ["orders", "test_*"]},
-            "order": 1,
+            "order": 3,
+            "priority": 10,
+            "before": ["shop"],
+            "after": [],
+            "why": "priority 10 over 0",
             "is_async": False,
             "status": "active",
         }
-        assert [item["order"] for item in answer["hooks"]] == [1, 2]
+        assert [item["order"] for item in answer["hooks"]] == [3, 1]
 
     def test_of_an_extension_are_counted(self, client, admin):
         answer = client.get(f"{BASE}/audit/metrics", headers=admin.headers).json

@@ -55,6 +55,10 @@ def test_hooks_are_listed_in_the_order_in_which_they_run(run: Run, extended: Pat
         "handler": "alpha:write_down",
         "filter": {"collection": ["orders", "bills*"]},
         "order": 2,
+        "priority": 0,
+        "before": [],
+        "after": [],
+        "why": "tryfirst",
         "is_async": False,
         "status": "active",
     }

@@ -159,10 +159,10 @@ def test_handlers_of_one_extension_run_in_the_order_written_extensions_by_name(h
         "b zebra",
         "b _private",
         "b apple",
-        "b late",
-        "b last",
         "a late",
         "a last",
+        "b late",
+        "b last",
     ]
 
 

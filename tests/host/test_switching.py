@@ -293,13 +293,13 @@ def test_handlers_are_listed_in_the_order_in_which_they_are_called(host, site, s
             """,
         )
     host.load()
-    assert [handler.handler for handler in host.call_order()] == [
+    assert [turn.handler.handler for turn in host.turns()] == [
         "a:first",
         "b:first",
         "a:middle",
         "b:middle",
-        "b:last",
         "a:last",
+        "b:last",
     ]
 
 

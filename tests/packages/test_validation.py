@@ -17,7 +17,7 @@ from tinybase.functions.registration import check_declaration
 from tinybase.functions.table import FunctionTable
 from tinybase.host.guard import Surroundings
 from tinybase.host.loading import EntryPoint, load_plugin, new_plugin_manager, unload
-from tinybase.host.plugin import LoadError
+from tinybase.host.plugin import LoadError, register
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.scaffold import LAYOUTS, new_extension
 from tinybase.packages.validation import Finding, Report, Severity, validate
@@ -220,7 +220,8 @@ def load(code: str, folder: Path, package: str) -> None:
         },
     )
     manager, table = new_plugin_manager(), FunctionTable()
-    manager.register(load_plugin("x", [EntryPoint(package)], Surroundings(), 10))
+    plugin = load_plugin("x", [EntryPoint(package)], Surroundings(), 10)
+    register(manager, plugin.implementations)
     for declarations in manager.hook.tinybase_register_functions():
         for declaration in declarations:
             table.add("x", declaration)

@@ -9,6 +9,7 @@ from typing import Any
 from tinybase.api import fields
 from tinybase.api.operation import Call, Operations, Who
 from tinybase.api.schemas import Query, Schema
+from tinybase.host.ordering import Turn
 from tinybase.host.stats import HandlerStats
 
 operations = Operations("extensions")
@@ -18,7 +19,11 @@ _OF_FUNCTIONS = "function_name"
 
 
 class HandlerInfo(Schema):
-    """One handler; ``order`` is its place among those of the answer."""
+    """One handler; ``order`` is its place among all handlers of its hook.
+
+    ``before`` and ``after`` are the extensions that it names, itself or in its manifest.
+    ``why`` is the rule that put it behind the one in front of it.
+    """
 
     extension = fields.String(required=True)
     hook = fields.String(required=True)
@@ -26,6 +31,10 @@ class HandlerInfo(Schema):
     handler = fields.String(required=True)
     filter = fields.Object(required=True, allow_none=True)
     order = fields.Integer(required=True)
+    priority = fields.Integer(required=True)
+    before = fields.List(fields.String(), required=True)
+    after = fields.List(fields.String(), required=True)
+    why = fields.String(required=True)
     is_async = fields.Boolean(required=True)
     status = fields.String(required=True)
 
@@ -86,10 +95,11 @@ class HooksQuery(Query):
     answers={200: ExtensionHooks},
 )
 def list_extension_hooks(call: Call) -> object:
-    """List the handlers of an extension."""
+    """List the handlers of an extension, hook by hook."""
     host = call.services.host
     name = host.extension(call.path["extension_name"]).name
-    return {"extension": name, "hooks": describe(host.handlers(name))}
+    turns = (turn for turn in host.turns() if turn.handler.extension == name)
+    return {"extension": name, "hooks": describe(turns)}
 
 
 @operations.get(
@@ -112,8 +122,8 @@ def get_extension_metrics(call: Call) -> object:
 )
 def list_hooks(call: Call) -> object:
     """List what would run at an event, in order."""
-    handlers = call.services.host.call_order()
-    return {"hooks": describe(h for h in handlers if is_asked_for(h, **call.query))}
+    turns = call.services.host.turns()
+    return {"hooks": describe(t for t in turns if is_asked_for(t.handler, **call.query))}
 
 
 def is_asked_for(
@@ -139,18 +149,22 @@ def _admits(handler: HandlerStats, field: str, noun: str, value: str | None) -> 
     return f"_{noun}_" in handler.hook and any(fnmatch.fnmatchcase(value, p) for p in patterns)
 
 
-def describe(handlers: Iterable[HandlerStats]) -> list[dict[str, Any]]:
+def describe(turns: Iterable[Turn]) -> list[dict[str, Any]]:
     """Return what answers tell of handlers."""
     return [
         {
-            "extension": handler.extension,
-            "hook": handler.hook,
-            "decorator": handler.decorator,
-            "handler": handler.handler,
-            "filter": handler.filters or None,
-            "order": order,
-            "is_async": handler.is_async,
+            "extension": turn.handler.extension,
+            "hook": turn.handler.hook,
+            "decorator": turn.handler.decorator,
+            "handler": turn.handler.handler,
+            "filter": turn.handler.filters or None,
+            "order": turn.number,
+            "priority": turn.priority,
+            "before": list(turn.before),
+            "after": list(turn.after),
+            "why": turn.why,
+            "is_async": turn.handler.is_async,
             "status": "active",
         }
-        for order, handler in enumerate(handlers, start=1)
+        for turn in turns
     ]

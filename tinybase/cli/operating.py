@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tinybase.packages.views import ExtensionDetails
 
 _PREFIX = "tinybase_"
+_OPTIONAL = ("Priority", "Before", "After", "Async")
+"""The columns that are left out where they would be empty."""
+
 _HOOKS = sorted(
     name.removeprefix(_PREFIX) for name in tinybase_hookspecs.__all__ if name.startswith(_PREFIX)
 )
@@ -50,7 +53,8 @@ def hooks(*, hook: str | None, collection: str | None, function: str | None, as_
     """List the handlers that would run, in the order in which they would.
 
     HOOK is the name of a decorator, such as on_record_create, or of its hook. Without it
-    all are listed, hook by hook.
+    all are listed, hook by hook. The order is the place among all handlers of the hook, and
+    the last column says which rule put each behind the one in front of it.
 
     \b
     Examples:
@@ -64,13 +68,15 @@ def hooks(*, hook: str | None, collection: str | None, function: str | None, as_
         from tinybase.api.hooks import describe, is_asked_for  # noqa: PLC0415
 
         observed = services.extensions.observe()
-        found = describe(item for item in observed.handlers if is_asked_for(item, **asked))
+        found = describe(t for t in observed.turns if is_asked_for(t.handler, **asked))
     if as_json:
         emit_json(found)
     else:
+        rows = [_handler_row(item) for item in found]
+        stated = [name for name in _OPTIONAL if any(row[name.lower()] for row in rows)]
         table(
-            [_handler_row(item) for item in found],
-            ["Order", "Hook", "Extension", "Handler", "Filter", "Async"],
+            rows,
+            ["Order", "Hook", "Extension", "Handler", "Filter", *stated, "Why"],
             empty="No handler would run.",
         )
     _tell_of_the_silent(observed)
@@ -95,7 +101,7 @@ def info(*, name: str, as_json: bool) -> None:
         found = services.extensions.examine(name)
         handlers = [
             {**handler, **counters}
-            for handler, counters in zip(describe(found.handlers), found.counters, strict=True)
+            for handler, counters in zip(describe(found.turns), found.counters, strict=True)
         ]
     if as_json:
         emit_json(_document(found, handlers))
@@ -128,10 +134,14 @@ def _tell_of_the_silent(observed: Observation) -> None:
             note(f"{state.name} is {state.status}, so nothing of it runs: {state.reason}")
     for module, reason in observed.project_failures.items():
         note(f"{module} of this project does not load, so nothing of it runs: {reason}")
+    for circle in observed.circles:
+        note(f"{circle}; {circle.dropped} is not followed. {circle.remedy}")
 
 
 def _handler_row(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {**item, "async": item["is_async"], "filter": _filter_text(item["filter"])}
+    names = {column: ", ".join(item[column]) for column in ("before", "after")}
+    shown = {"async": item["is_async"], "filter": _filter_text(item["filter"])}
+    return {**item, **names, **shown}
 
 
 def _filter_text(filters: Mapping[str, Sequence[str]] | None) -> str:

@@ -14,6 +14,7 @@ from tinybase.config import Config
 from tinybase.errors import TinyBaseError, one_line
 from tinybase.extensions.rows import Handler, unclaimed
 from tinybase.extensions.signatures import HandlerError
+from tinybase.host.arranging import arrange
 from tinybase.host.contributions import DECLARATIONS, Check, Contributions
 from tinybase.host.desired import Wish
 from tinybase.host.discovery import Candidate
@@ -27,7 +28,8 @@ from tinybase.host.loading import (
     unimported_modules,
     unload,
 )
-from tinybase.host.plugin import ExtensionPlugin, LoadError, make_plugin
+from tinybase.host.ordering import Circle, Rules
+from tinybase.host.plugin import ExtensionPlugin, LoadError, make_plugin, register
 from tinybase.host.project import FUNCTIONS_PREFIX, ProjectModule, project_modules
 from tinybase.host.recorder import IMPORT, Suspect
 from tinybase.host.snapshot import PROJECT, ExtensionState, FunctionRegistry, Loaded, Snapshot
@@ -72,6 +74,7 @@ class SnapshotBuilder:
         self._failures: dict[str, _Failure] = {}
         self._reported: dict[str, str] = {}
         self._warned: set[Handler] = set()
+        self._circles: set[Circle] = set()
 
     def build(
         self,
@@ -94,7 +97,7 @@ class SnapshotBuilder:
             snapshot.states[candidate.name] = _state(candidate, status, reason, snapshot)
         for name in wishes.keys() - snapshot.states.keys():
             snapshot.states[name] = _missing(name, wishes[name])
-        _register_all(snapshot)
+        self._arrange(snapshot)
         self._warn_about_unclaimed(candidates)
         return snapshot
 
@@ -211,9 +214,26 @@ class SnapshotBuilder:
         timeout = self._config.extensions.import_timeout_seconds
         with self._around.recorder.during(Suspect(PROJECT, IMPORT, module.label)):
             import_within(timeout, module.label, module.load)
-        loaded = Loaded(owner, make_plugin(PROJECT, module.name, self._around))
+        loaded = Loaded(owner, make_plugin(PROJECT, module.name, self._around, label=owner))
         self._plugins[owner] = loaded
         return loaded
+
+    def _arrange(self, snapshot: Snapshot) -> None:
+        """Put everything in the order in which it is called and started."""
+        plugins = {loaded.plugin: loaded for loaded in snapshot.loaded.values()}
+        candidates = [item.candidate for item in plugins.values() if item.candidate is not None]
+        manifests = {item.name: item.order for item in candidates}
+        rules = Rules(PROJECT, self._config.extensions.order, manifests)
+        snapshot.arrangement = arrange(list(plugins), rules)
+        snapshot.loaded = {
+            plugins[item].name: plugins[item] for item in snapshot.arrangement.start_up
+        }
+        for items in snapshot.arrangement.calls.values():
+            register(snapshot.pm, items)
+        for circle in snapshot.arrangement.circles:
+            if circle not in self._circles:
+                _log.warning("%s; %s is not followed. %s", circle, circle.dropped, circle.remedy)
+        self._circles = set(snapshot.arrangement.circles)
 
     def _report(self, what: str, error: LoadError) -> None:
         """Log why something did not load, once for as long as that stays the reason."""
@@ -269,7 +289,7 @@ def _collect(loaded: Loaded, snapshot: Snapshot) -> None:
     """Take what an extension contributes into the snapshot, all or none."""
     owner = loaded.plugin.name if loaded.candidate else loaded.name
     alone = new_plugin_manager()
-    alone.register(loaded.plugin)
+    register(alone, loaded.plugin.implementations)
     try:
         for declarations in alone.hook.tinybase_register_functions():
             for declaration in declarations:
@@ -300,12 +320,6 @@ def _told(error: BaseException) -> str:
     if isinstance(error, LoadError | HandlerError):
         return safe_text(error)
     return f"{type(error).__name__}: {one_line(safe_text(error))}"
-
-
-def _register_all(snapshot: Snapshot) -> None:
-    """Register the plugins so that they are called in the order of ``loaded``."""
-    for loaded in reversed(snapshot.loaded.values()):
-        snapshot.pm.register(loaded.plugin, loaded.name)
 
 
 def _state(

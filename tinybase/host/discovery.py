@@ -8,7 +8,7 @@ import site
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution, PackageMetadata, distributions
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tinybase._version import __version__
+from tinybase.extensions.rows import Order
 from tinybase.host.loading import EntryPoint
 from tinybase.host.usage import Usage
 
@@ -46,6 +47,7 @@ class Candidate:
     license: str = ""
     problem: tuple[str, str] | None = None
     fingerprint: str = ""
+    order: Order = field(default_factory=Order)
 
     @property
     def package(self) -> str:

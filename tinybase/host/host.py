@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 from tinybase.config import Config
 from tinybase.db import Database, utcnow
 from tinybase.errors import Conflict, NotFound
+from tinybase.host.arranging import SHUTDOWN, arrange
 from tinybase.host.binding import Binding, Retirement
 from tinybase.host.blame import Blame
 from tinybase.host.bounded import run_bounded
@@ -29,11 +30,12 @@ from tinybase.host.dispatch import Dispatcher
 from tinybase.host.guard import Surroundings
 from tinybase.host.loading import new_plugin_manager
 from tinybase.host.metrics import Metrics
-from tinybase.host.plugin import call_order
+from tinybase.host.ordering import Rules, Turn
+from tinybase.host.plugin import register
 from tinybase.host.recorder import FlightRecorder
 from tinybase.host.snapshot import ExtensionState, FunctionRegistry, Loaded, Snapshot
 from tinybase.host.staleness import outdated
-from tinybase.host.starting import Starting, manager_of
+from tinybase.host.starting import Starting
 from tinybase.host.stats import HandlerStats, safe_text
 
 _log = logging.getLogger(__name__)
@@ -156,9 +158,9 @@ class Host:
             for handler in loaded.plugin.handlers
         ]
 
-    def call_order(self) -> list[HandlerStats]:
+    def turns(self) -> Sequence[Turn]:
         """Return all handlers, hook by hook, in the order in which they would be called."""
-        return call_order(self.pm)
+        return self.snapshot.arrangement.turns
 
     def metrics(self, name: str) -> dict[str, Any]:
         """Return what became of the calls of an extension's handlers, in all workers.
@@ -197,7 +199,7 @@ class Host:
             if self._config.extensions.strict:
                 self._require_all()
             self._is_serving = True
-            self._starting.run(list(self._current.loaded.values()))
+            self._starting.run(self._current, list(self._current.loaded.values()))
             self._starting.note(self._current)
             self._record_status()
         # Two threads, because publishing may have to wait for other writers.
@@ -308,7 +310,7 @@ class Host:
         removed = [old.loaded[n] for n in old.loaded if not _same(new.loaded.get(n), old.loaded[n])]
         if self._is_serving:
             self._wait_for_retirements(of={loaded.name for loaded in added})
-            self._starting.run(added)
+            self._starting.run(new, added)
             self._starting.note(new)
         self._binding.current = new
         if removed:
@@ -436,7 +438,8 @@ class Host:
             )
 
     def _run_shutdown(self, loaded: Loaded) -> None:
-        pm = manager_of([loaded])
+        pm = new_plugin_manager()
+        register(pm, arrange([loaded.plugin], Rules()).calls[SHUTDOWN])
         seconds = self._config.hooks.shutdown_seconds
         if not run_bounded(pm.hook.tinybase_on_shutdown, seconds, "on-shutdown"):
             _log.error("extension %s: on_shutdown did not end in %d s", loaded.name, seconds)

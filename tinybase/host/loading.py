@@ -17,7 +17,7 @@ from tinybase.errors import one_line
 from tinybase.extensions.rows import forget
 from tinybase.host.bounded import run_bounded
 from tinybase.host.guard import Surroundings
-from tinybase.host.plugin import ExtensionPlugin, LoadError, make_plugin
+from tinybase.host.plugin import ExtensionPlugin, LoadError, make_plugin, register
 from tinybase.host.stats import safe_text
 
 
@@ -126,7 +126,7 @@ def unimported_modules(package: str) -> list[str]:
 def _check_fit(plugin: ExtensionPlugin) -> None:
     """Let pluggy compare every implementation with the contract."""
     try:
-        new_plugin_manager().register(plugin)
+        register(new_plugin_manager(), plugin.implementations)
     except pluggy.PluginValidationError as error:
         *_, what = str(error).splitlines()
         raise LoadError(f"a hookimpl does not fit the contract: {what}") from error

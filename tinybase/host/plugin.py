@@ -1,28 +1,27 @@
-"""From the notes of decorators and raw hookimpls to the one object that pluggy gets."""
+"""From the notes of decorators and raw hookimpls to the implementations that pluggy gets."""
 
 from __future__ import annotations
 
 import difflib
 import fnmatch
 import inspect
-import itertools
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 import pluggy
 
 import tinybase_hookspecs
-from tinybase.extensions.rows import Declaration, Handler, claim, describe
+from tinybase.extensions.rows import Declaration, Handler, Order, claim, describe
 from tinybase.extensions.signatures import is_async
 from tinybase.host.guard import Guard, Surroundings, guard_function, guard_wrapper
 from tinybase.host.kinds import COLLECTING, HOOKS
 from tinybase.host.stats import HandlerStats
 from tinybase_hookspecs import hookimpl
 
-_STATS = "tinybase_stats"  # the attribute of an implementation in which we find its counters
 _WANTS = "tinybase_wants"  # the one with the field of events that it filters by, and the test
 _MARK = "tinybase_impl"  # the attribute in which pluggy's marker of our project keeps its options
 
@@ -31,60 +30,98 @@ class LoadError(Exception):
     """An extension cannot be loaded; the message says why and what to do."""
 
 
-class ExtensionPlugin:
-    """What pluggy registers: one object for each extension, one attribute for each handler.
+@dataclass(frozen=True, eq=False)
+class Implementation:
+    """One implementation of a hook, with the guard around it.
 
-    pluggy takes the attributes by name and calls the last one first, so they are numbered
-    downwards and handlers run in the order in which they were written. Those that want to
-    be last it puts in front of one another, so they are numbered upwards.
+    ``label`` is its name for pluggy, and ``options`` are those of ``hookimpl`` that are not
+    about the order. Without a function it stands for an extension that does nothing there.
     """
 
-    def __init__(self, name: str) -> None:
+    extension: str
+    hook: str
+    function: Callable[..., Any] | None = None
+    label: str = ""
+    order: Order = field(default_factory=Order)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    stats: HandlerStats | None = None
+
+    @property
+    def is_wrapper(self) -> bool:
+        """Say whether it runs around all others."""
+        return bool(self.options.get("wrapper") or self.options.get("hookwrapper"))
+
+
+class ExtensionPlugin:
+    """What an extension implements, in the order in which it is written.
+
+    :param label: begins the names that pluggy knows the implementations by.
+    """
+
+    def __init__(self, name: str, label: str = "") -> None:
         self.name = name
-        self.handlers: list[HandlerStats] = []
-        self._down = itertools.count(10**6, -1)
-        self._up = itertools.count()
+        self.implementations: list[Implementation] = []
+        self._label = label or name
+
+    @property
+    def handlers(self) -> list[HandlerStats]:
+        """Return all handlers, which is everything that is not only there to be collected."""
+        return [item.stats for item in self.implementations if item.stats is not None]
 
     def add(
-        self, function: Callable[..., Any], stats: HandlerStats | None = None, **options: Any
+        self,
+        hook: str,
+        function: Callable[..., Any],
+        stats: HandlerStats | None = None,
+        order: Order | None = None,
+        **options: Any,
     ) -> None:
         """Add an implementation; ``options`` are those of ``hookimpl``."""
-        if stats is not None:
-            self.handlers.append(stats)
-            vars(function)[_STATS] = stats
-        number = next(self._up if options.get("trylast") else self._down)
-        setattr(self, f"implementation_{number:07}", hookimpl(**options)(function))
+        label = f"{self._label}:{len(self.implementations):04}"
+        self.implementations.append(
+            Implementation(self.name, hook, function, label, order or Order(), options, stats)
+        )
+
+
+class _Registered:
+    """What pluggy registers: one object for each implementation.
+
+    So those of several extensions can stand between one another.
+    """
+
+    def __init__(self, item: Implementation) -> None:
+        marked = hookimpl(specname=item.hook, **item.options)
+        self.implementation = marked(item.function)
+
+    def __dir__(self) -> list[str]:
+        return ["implementation"]  # all that pluggy has to look at
+
+
+def register(manager: pluggy.PluginManager, items: Sequence[Implementation]) -> None:
+    """Register implementations so that they are called in this order."""
+    for item in reversed(items):
+        manager.register(_Registered(item), item.label)
 
 
 def make_plugin(
-    name: str, package: str, around: Surroundings, provided: object = None
+    name: str, package: str, around: Surroundings, provided: object = None, label: str = ""
 ) -> ExtensionPlugin:
     """Make the plugin object of an extension whose package has been imported.
 
     :param provided: the object that the entry point names, if it names no module.
+    :param label: see :class:`ExtensionPlugin`.
     :raises LoadError: for an implementation of a hook that does not exist.
     """
-    plugin = ExtensionPlugin(name)
+    plugin = ExtensionPlugin(name, label)
     rows = claim(package)
     for row in rows:
         if isinstance(row, Handler):
             _add_handler(plugin, row, around)
     for hook, values in _by_hook(row for row in rows if isinstance(row, Declaration)).items():
-        plugin.add(_returning(values), specname=hook)
+        plugin.add(hook, _returning(values))
     for function, options in _raw_implementations(package, provided):
         _add_raw(plugin, function, options, around)
     return plugin
-
-
-def call_order(manager: pluggy.PluginManager) -> list[HandlerStats]:
-    """Return all handlers, hook by hook, in the order in which pluggy calls them."""
-    handlers = []
-    for hook in sorted(HOOKS):
-        for implementation in reversed(getattr(manager.hook, hook).get_hookimpls()):
-            stats = getattr(implementation.function, _STATS, None)
-            if stats is not None:
-                handlers.append(stats)
-    return handlers
 
 
 def _add_handler(plugin: ExtensionPlugin, row: Handler, around: Surroundings) -> None:
@@ -96,13 +133,7 @@ def _add_handler(plugin: ExtensionPlugin, row: Handler, around: Surroundings) ->
         filters={field: list(patterns) for field, patterns in row.filters.items()},
         is_async=is_async(row.function),
     )
-    plugin.add(
-        _implementation(row, Guard(stats, around)),
-        stats,
-        specname=row.hook,
-        tryfirst=row.order.tryfirst,
-        trylast=row.order.trylast,
-    )
+    plugin.add(row.hook, _implementation(row, Guard(stats, around)), stats, row.order)
 
 
 def _implementation(row: Handler, guard: Guard) -> Callable[..., Any]:
@@ -163,7 +194,9 @@ def _add_raw(
     options: dict[str, Any],
     around: Surroundings,
 ) -> None:
-    hook = options["specname"]
+    hook = options.pop("specname")
+    tryfirst, trylast = (bool(options.pop(end, False)) for end in ("tryfirst", "trylast"))
+    order = Order(tryfirst=tryfirst, trylast=trylast)
     if hook not in HOOKS:
         if options.get("optionalhook"):
             return
@@ -171,7 +204,7 @@ def _add_raw(
         hint = f"did you mean {near[0]}?" if near else "see the reference of hooks."
         raise LoadError(f"{describe(function)} implements an unknown hook {hook}; {hint}")
     if hook in COLLECTING:
-        plugin.add(function, **options)
+        plugin.add(hook, function, None, order, **options)
         return
     stats = HandlerStats(
         plugin.name,
@@ -182,9 +215,11 @@ def _add_raw(
     guard = Guard(stats, around)
     if options.get("wrapper") or options.get("hookwrapper"):
         old_style = bool(options.get("hookwrapper"))
-        plugin.add(guard_wrapper(function, guard, old_style=old_style), stats, **options)
+        plugin.add(
+            hook, guard_wrapper(function, guard, old_style=old_style), stats, order, **options
+        )
     else:
-        plugin.add(guard_function(function, guard), stats, **options)
+        plugin.add(hook, guard_function(function, guard), stats, order, **options)
 
 
 def _raw_implementations(

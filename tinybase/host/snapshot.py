@@ -10,6 +10,7 @@ import pluggy
 
 from tinybase.host.contributions import Contributions
 from tinybase.host.discovery import Candidate
+from tinybase.host.ordering import Arrangement
 from tinybase.host.plugin import ExtensionPlugin
 from tinybase_hookspecs import FunctionDeclaration
 
@@ -77,7 +78,8 @@ class Loaded:
 class Snapshot:
     """One complete set; requests in flight keep the one they began with.
 
-    ``loaded`` is in start-up order, ``states`` covers every known extension, loaded or
+    ``loaded`` is in start-up order, which like that of all calls is part of the
+    ``arrangement``; ``states`` covers every known extension, loaded or
     not, and ``project_failures`` maps modules of the operator's own code to what is wrong
     with them.
     """
@@ -86,6 +88,7 @@ class Snapshot:
     functions: FunctionRegistry
     contributions: Contributions
     loaded: dict[str, Loaded] = field(default_factory=dict)
+    arrangement: Arrangement = field(default_factory=Arrangement)
     states: dict[str, ExtensionState] = field(default_factory=dict)
     project_failures: dict[str, str] = field(default_factory=dict)
     _users: int = 0

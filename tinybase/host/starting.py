@@ -6,17 +6,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pluggy
-
+from tinybase.host.arranging import START_UP
 from tinybase.host.bounded import run_bounded
 from tinybase.host.loading import new_plugin_manager
-from tinybase.host.plugin import call_order
+from tinybase.host.plugin import register
 from tinybase.host.snapshot import Loaded, Snapshot
 from tinybase.host.stats import HandlerStats
 
 _log = logging.getLogger(__name__)
-
-_HOOK = "tinybase_on_startup"
 
 
 class Starting:
@@ -29,10 +26,13 @@ class Starting:
         self._seconds = seconds
         self._late: list[tuple[HandlerStats, int]] = []
 
-    def run(self, started: Sequence[Loaded]) -> None:
-        """Run it for some extensions, in the order in which pluggy calls them."""
-        manager = manager_of(started)
-        before = [(item, item.calls) for item in call_order(manager) if item.hook == _HOOK]
+    def run(self, snapshot: Snapshot, started: Sequence[Loaded]) -> None:
+        """Run it for some extensions of a snapshot, in its order."""
+        own = {item for loaded in started for item in loaded.plugin.implementations}
+        calls = [item for item in snapshot.arrangement.calls.get(START_UP, ()) if item in own]
+        manager = new_plugin_manager()
+        register(manager, calls)
+        before = [(item.stats, item.stats.calls) for item in calls if item.stats is not None]
         if run_bounded(manager.hook.tinybase_on_startup, self._seconds, "on-startup"):
             return
         late = [(item, calls) for item, calls in before if item.calls == calls]
@@ -57,18 +57,10 @@ class Starting:
         """Show in the status what failed or is late; the extension stays enabled."""
         late = [item for item, _ in self._late]
         for loaded in snapshot.loaded.values():
-            for handler in (item for item in loaded.plugin.handlers if item.hook == _HOOK):
+            for handler in (item for item in loaded.plugin.handlers if item.hook == START_UP):
                 state, reason = snapshot.states.get(loaded.name), _reason(handler, late)
                 if state is not None and reason:
                     snapshot.states[loaded.name] = replace(state, reason=reason)
-
-
-def manager_of(some: Sequence[Loaded]) -> pluggy.PluginManager:
-    """Return a plugin manager with only some extensions, in the order of the list."""
-    manager = new_plugin_manager()
-    for loaded in reversed(some):
-        manager.register(loaded.plugin, loaded.name)
-    return manager
 
 
 def _reason(handler: HandlerStats, late: Sequence[HandlerStats]) -> str:

@@ -110,8 +110,8 @@ class Extensions:
         state = observed.states.get(canonicalize_name(name))
         if state is None:
             raise _not_found(name)
-        handlers = [handler for handler in observed.handlers if handler.extension == state.name]
-        metrics = self._metrics.read(state.name, handlers)
+        turns = [turn for turn in observed.turns if turn.handler.extension == state.name]
+        metrics = self._metrics.read(state.name, [turn.handler for turn in turns])
         return ExtensionDetails(
             extension=self._view(state),
             packages={
@@ -119,7 +119,7 @@ class Extensions:
                 for key, wheel in self._pipeline.lock().packages.items()
                 if state.name in wheel.required_by
             },
-            handlers=handlers,
+            turns=turns,
             counters=metrics["hooks"],
             counted_since=datetime.fromisoformat(metrics["since"]),
             functions=[item for item in observed.functions if item.owner == state.name],

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from tinybase.host.ordering import Circle, Statement, Turn
 from tinybase.host.snapshot import ExtensionState
 from tinybase.host.stats import HandlerStats
 
@@ -26,25 +27,33 @@ class FunctionFacts:
 class Observation:
     """What becomes of extensions when a worker loads them.
 
-    ``handlers`` are in the order in which they would be called, hook by hook, with those of
-    the operator's own code; ``project_failures`` says what is wrong with that code.
+    ``turns`` are the handlers in the order in which they would be called, hook by hook, with
+    those of the operator's own code; ``project_failures`` says what is wrong with that code,
+    and ``circles`` what about the order contradicts itself.
     """
 
     states: Mapping[str, ExtensionState]
-    handlers: Sequence[HandlerStats] = ()
+    turns: Sequence[Turn] = ()
     functions: Sequence[FunctionFacts] = ()
     project_failures: Mapping[str, str] = field(default_factory=dict)
+    circles: Sequence[Circle] = ()
+
+    @property
+    def handlers(self) -> list[HandlerStats]:
+        """Return the handlers in that order."""
+        return [turn.handler for turn in self.turns]
 
     def as_json(self) -> dict[str, Any]:
         """Return it as one process writes it for another."""
         return {
             "states": [asdict(state) for state in self.states.values()],
-            "handlers": [
-                {name: getattr(handler, name) for name in _OF_A_HANDLER}
-                for handler in self.handlers
+            "turns": [
+                {**vars(turn), "handler": {n: getattr(turn.handler, n) for n in _OF_A_HANDLER}}
+                for turn in self.turns
             ],
             "functions": [asdict(function) for function in self.functions],
             "project_failures": dict(self.project_failures),
+            "circles": [asdict(circle) for circle in self.circles],
         }
 
     @classmethod
@@ -52,12 +61,23 @@ class Observation:
         """Read what :meth:`as_json` returned."""
         return cls(
             states={item["name"]: _state(item) for item in document["states"]},
-            handlers=[HandlerStats(**item) for item in document["handlers"]],
+            turns=[_turn(item) for item in document["turns"]],
             functions=[FunctionFacts(**item) for item in document["functions"]],
             project_failures=document["project_failures"],
+            circles=[_circle(item) for item in document["circles"]],
         )
 
 
 def _state(item: Mapping[str, Any]) -> ExtensionState:
     lists = {"hooks": tuple(item["hooks"]), "functions": tuple(item["functions"])}
     return ExtensionState(**{**item, **lists})
+
+
+def _turn(item: Mapping[str, Any]) -> Turn:
+    lists = {"before": tuple(item["before"]), "after": tuple(item["after"])}
+    return Turn(**{**item, **lists, "handler": HandlerStats(**item["handler"])})
+
+
+def _circle(item: Mapping[str, Any]) -> Circle:
+    kept = tuple(Statement(**statement) for statement in item["kept"])
+    return Circle(Statement(**item["dropped"]), kept, tuple(item["hooks"]))

@@ -22,7 +22,6 @@ from tinybase.host.building import SnapshotBuilder
 from tinybase.host.desired import Wish
 from tinybase.host.discovery import SearchPath, find_candidates
 from tinybase.host.guard import Surroundings
-from tinybase.host.plugin import call_order
 from tinybase.host.recorder import FlightRecorder
 from tinybase.packages.observation import FunctionFacts, Observation
 
@@ -48,9 +47,10 @@ def probe(order: dict[str, Any]) -> Observation:
     functions: Any = snapshot.functions
     return Observation(
         {name: snapshot.states[name] for name in sorted(snapshot.states)},
-        call_order(snapshot.pm),
+        snapshot.arrangement.turns,
         [FunctionFacts(f.name, f.owner, f.auth, f.description) for f in functions],
         snapshot.project_failures,
+        snapshot.arrangement.circles,
     )
 
 

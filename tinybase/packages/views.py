@@ -9,7 +9,7 @@ from typing import Any
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
 from tinybase.host import ExtensionState
-from tinybase.host.stats import HandlerStats
+from tinybase.host.ordering import Turn
 from tinybase.packages.lock import Lock
 from tinybase.packages.observation import FunctionFacts
 
@@ -59,14 +59,14 @@ class InstalledExtension:
 class ExtensionDetails:
     """Everything that is known of one extension.
 
-    ``packages`` are the versions of what it brought along. ``handlers`` are in the order in
-    which they are called; ``counters`` has the sums of each over all workers, as the REST
+    ``packages`` are the versions of what it brought along. ``turns`` are its handlers in the
+    order in which they are called; ``counters`` has the sums of each over all workers, as the REST
     API has them, and ``counted_since`` says since when.
     """
 
     extension: InstalledExtension
     packages: Mapping[str, str]
-    handlers: Sequence[HandlerStats]
+    turns: Sequence[Turn]
     counters: Sequence[Mapping[str, Any]]
     counted_since: datetime
     functions: Sequence[FunctionFacts]
