@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tinybase.interruption import uninterrupted
+
 if TYPE_CHECKING:
     from tinybase.auth.limits import RateLimits
     from tinybase.auth.tokens import Tokens
@@ -41,4 +43,5 @@ class Services:
         """End what goes on in the background; a started host runs every ``on_shutdown``."""
         self.host.stop()
         self.tokens.close()
-        self.database.engine.dispose()
+        with uninterrupted():
+            self.database.engine.dispose()

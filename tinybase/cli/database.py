@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tinybase.config import Config
 from tinybase.db import migrate
+from tinybase.db.faults import busy, is_held_by_others
 from tinybase.errors import Unavailable
 
 
@@ -29,6 +30,8 @@ def faults_explained() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        if is_held_by_others(error):
+            raise busy() from error
         raise Unavailable(
             f"The database cannot be used: {str(error.orig).rstrip('.?')}. "
             "Check database.url and the rights on it."

@@ -37,6 +37,8 @@ _GONE_STATES = frozenset(
     }
 )
 _SQLITE = object()  # its driver knows no states
+# The second is said when a process that is stopped holds the locks of the WAL's index.
+_HELD_BY_OTHERS = ("locked", "locking protocol")
 _OF_A_FAILING_DISK = ("disk I/O error", "unable to open database file", "readonly database")
 _TOO_LONG_STATE = "54000"  # program_limit_exceeded: a row of an index has 2,704 bytes
 _TOO_LONG = Fault(
@@ -73,8 +75,7 @@ def _meaning(error: SQLAlchemyError) -> TinyBaseError | None:
 
 
 def _of_sqlite(text: str) -> Unavailable | None:
-    # The second is said when a process that is stopped holds the locks of the WAL's index.
-    if "locked" in text or "locking protocol" in text:
+    if _is_held_by_others(text):
         return busy()
     if "disk is full" in text:
         return _full()
@@ -109,6 +110,15 @@ def _full() -> Unavailable:
         "There is no room left to store this. The operator has to free some disk space.",
         code="insufficient_storage",
     )
+
+
+def is_held_by_others(error: DBAPIError) -> bool:
+    """Say whether SQLite could not be used because others use it."""
+    return _is_held_by_others(str(error.orig))
+
+
+def _is_held_by_others(text: str) -> bool:
+    return any(each in text for each in _HELD_BY_OTHERS)
 
 
 def busy() -> Unavailable:

@@ -16,6 +16,7 @@ from tinybase.config import Config
 from tinybase.db.engine import engine_settings, prepare
 from tinybase.db.work import Database
 from tinybase.errors import Conflict, Unavailable
+from tinybase.interruption import uninterrupted
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision of the scripts, the oldest first."""
@@ -40,7 +41,8 @@ def opened(config: Config) -> Iterator[Engine]:
     try:
         yield engine
     finally:
-        engine.dispose()
+        with uninterrupted():
+            engine.dispose()
 
 
 def current(engine: Engine) -> str | None:

@@ -21,13 +21,13 @@ from tinybase.db.models import Extension
 from tinybase.errors import Conflict, TinyBaseError
 from tinybase.host import ExtensionState, Host
 from tinybase.host.desired import bump
+from tinybase.interruption import uninterrupted
 from tinybase.packages.changes import Change, difference
 from tinybase.packages.generations import Generations
 from tinybase.packages.integrity import damage
 from tinybase.packages.journal import Entry
 from tinybase.packages.lock import FILE_NAME, Lock
 from tinybase.packages.store import WheelStore
-from tinybase.packages.uninterrupted import uninterrupted
 from tinybase.packages.verify import Verifier, remedy
 from tinybase.packages.workshop import Workshop
 
