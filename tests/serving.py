@@ -18,7 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-COMMAND = [sys.executable, "-m", "tinybase"]
+COMMAND = [sys.executable, "-P", "-m", "tinybase"]
+"""Without the folder of the tests in front: what was installed is tested, as users have it."""
 
 
 def tinybase(

@@ -11,9 +11,9 @@ from typing import Any
 
 from generators.text import code, markdown, table
 from tinybase import config
-from tinybase.api import operations_of
 from tinybase.api.openapi import build_document
 from tinybase.api.operation import Operation, Who
+from tinybase.api.registration import operations_of
 from tinybase.app import create_app
 
 _WHO: Mapping[Who, str] = {

@@ -12,11 +12,11 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import validate
 
-from tinybase import api
 from tinybase.api.operation import Operation, Who
+from tinybase.api.registration import operations_of
 from tinybase.host import ExtensionState
 
-OPERATIONS: list[Operation] = api.operations_of(SimpleNamespace())  # type: ignore[arg-type]
+OPERATIONS: list[Operation] = operations_of(SimpleNamespace())  # type: ignore[arg-type]
 WITHOUT_OPERATION = {"/openapi.json", "/docs", "/redoc"}
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda item: item.id)

@@ -219,7 +219,7 @@ def test_no_process_opens_a_file_for_writing_elsewhere(desk: Desk, tmp_path: Pat
     install = ["-C", str(desk.instance), "extensions", "install", "--yes", address]
 
     done = subprocess.run(
-        [*trace, sys.executable, "-m", "tinybase", *install],
+        [*trace, sys.executable, "-P", "-m", "tinybase", *install],
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,

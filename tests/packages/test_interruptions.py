@@ -21,7 +21,7 @@ from .samples import own_build, visible
 
 def command(instance: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tinybase", "-C", str(instance), "extensions", *arguments],
+        [sys.executable, "-P", "-m", "tinybase", "-C", str(instance), "extensions", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

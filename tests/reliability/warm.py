@@ -31,7 +31,6 @@ import tinybase.cli.extensions
 import tinybase.cli.opening
 import tinybase.functions.table
 import tinybase.packages.probe  # noqa: F401 - all of them are imported before anything forks
-from tinybase import api
 from tinybase.cli import main
 from tinybase.packages import process
 
@@ -203,8 +202,6 @@ def _become(
     try:
         _stand_alone(environ, outputs)
         process.subprocess = _Subprocess()  # type: ignore[attr-defined]
-        # No command asks over HTTP, and making all the endpoints takes half of its time.
-        api.register = lambda *_: None
         if plant is not None:
             plant()
         listener = be_watched()

@@ -10,7 +10,7 @@ A module of this package makes one :class:`Operations` and labels its views with
         \"\"\"Return the signed-in user.\"\"\"
         return call.services.users.get(call.actor.user_id)
 
-Nothing is registered by that. ``tinybase.api.register`` adds the operations to one
+Nothing is registered by that. ``tinybase.api.registration.register`` adds the operations to one
 application; the OpenAPI document is made from the same list.
 """
 

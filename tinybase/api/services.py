@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tinybase.interruption import uninterrupted
@@ -37,7 +39,12 @@ class Services:
     collections: Collections
     records: Records
     functions: Functions
-    extensions: Extensions
+    make_extensions: Callable[[], Extensions]
+
+    @cached_property
+    def extensions(self) -> Extensions:
+        """Return the room of the extensions, which is made when it is first asked for."""
+        return self.make_extensions()
 
     def close(self) -> None:
         """End what goes on in the background; a started host runs every ``on_shutdown``."""

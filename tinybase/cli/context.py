@@ -17,6 +17,7 @@ import click
 from tinybase import config as configuration
 from tinybase import logs
 from tinybase.actors import SYSTEM
+from tinybase.cli.importing import without_collector
 from tinybase.config import Config
 from tinybase.errors import ConfigError
 
@@ -65,8 +66,9 @@ def check_database(config: Config) -> None:
 
     :raises Unavailable: saying what to do.
     """
-    from tinybase.cli.database import opened  # noqa: PLC0415 - SQLAlchemy
-    from tinybase.db import migrate  # noqa: PLC0415
+    with without_collector():
+        from tinybase.cli.database import opened  # noqa: PLC0415 - SQLAlchemy
+        from tinybase.db import migrate  # noqa: PLC0415
 
     with opened(config) as engine:
         migrate.check(engine)
@@ -82,8 +84,9 @@ def services(*, load: bool = False) -> Iterator[Services]:
     config = load_config()
     # Only what goes wrong: the rest belongs to the log of the server.
     logs.configure("debug" if config.server.log_level == "debug" else "warning")
-    # The application brings Flask, SQLAlchemy and pydantic: a third of a second.
-    from tinybase.cli.opening import opened  # noqa: PLC0415
+    # The application brings Flask, SQLAlchemy and marshmallow: a third of a second.
+    with without_collector():
+        from tinybase.cli.opening import opened  # noqa: PLC0415
 
     with opened(config, actor=SYSTEM, load=load) as found:
         yield found

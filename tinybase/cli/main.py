@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from tinybase import __version__
+from tinybase.cli.importing import without_collector
 from tinybase.errors import Fault, Invalid, TinyBaseError, one_line
 
 INTERRUPTED = 130
@@ -52,7 +53,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"tinybase.cli.{cmd_name}")
+        with without_collector():
+            module = importlib.import_module(f"tinybase.cli.{cmd_name}")
         command: click.Command = module.command
         return command
 

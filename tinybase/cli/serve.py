@@ -13,6 +13,7 @@ import click
 from tinybase import config as configuration
 from tinybase import logs
 from tinybase.cli import context
+from tinybase.cli.importing import without_collector
 from tinybase.config import Config
 from tinybase.packages.lock import FILE_NAME, Lock
 
@@ -69,14 +70,12 @@ def serve(environ: dict[str, str], *, reload: bool, open_: bool) -> None:
     _warn_of_old_keys(config)
     context.check_database(config)
 
-    # Nothing that is imported is ever garbage: looking for some takes a fifth of the time.
-    gc.disable()
-    # granian and the application: nothing of it is needed to refuse.
-    from tinybase.cli.supervisor import Supervisor, require_free_port  # noqa: PLC0415
+    with without_collector():
+        # granian and the application: nothing of it is needed to refuse.
+        from tinybase.cli.supervisor import Supervisor, require_free_port  # noqa: PLC0415
 
-    # Nor is it looked at again, so that the workers can go on sharing its memory.
-    gc.freeze()
-    gc.enable()
+        # Nor is it looked at again, so that the workers can go on sharing its memory.
+        gc.freeze()
     require_free_port(config.server.host, config.server.port)
     Supervisor(config, reload=_sources(config) if reload else (), open_=open_).serve()
 

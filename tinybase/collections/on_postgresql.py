@@ -31,7 +31,6 @@ from sqlalchemy import (
     select,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.types import TypeEngine
 
 from tinybase.collections.spec import FieldSpec, Kind
@@ -121,6 +120,9 @@ class PostgresqlExpressions:
         names = [spec.name for spec in specs]
         kept = kept.where(kept.selected_columns.key.not_in(names))
         pairs = union_all(kept, new).subquery("pairs")
+        # The dialect brings what belongs to each of its drivers; SQLite needs none of it.
+        from sqlalchemy.dialects.postgresql import aggregate_order_by  # noqa: PLC0415
+
         # Not concatenated as jsonb, which does not keep the order of what is there.
         merged = aggregate_order_by(pairs.c.value, pairs.c.rank, pairs.c.position)
         whole = func.json_object_agg(pairs.c.key, merged)

@@ -1,0 +1,61 @@
+"""The whole REST API, and an application that serves it."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from tinybase.api import (
+    application_tokens,
+    auth,
+    collections,
+    extensions,
+    function_calls,
+    functions,
+    hooks,
+    records,
+    settings,
+    users,
+)
+from tinybase.api.contributed import register_contributed
+from tinybase.api.cors import register_cors
+from tinybase.api.direct import DirectEntry
+from tinybase.api.docs import register_docs
+from tinybase.api.errors import register_error_handlers
+from tinybase.api.headers import register_headers
+from tinybase.api.operation import Operation, Who
+from tinybase.api.routes import add_operations, prepare_routing
+from tinybase.api.services import Services
+from tinybase.api.system import system_operations
+
+
+def operations_of(services: Services) -> list[Operation]:
+    """Return every operation of the API, in the order of its document."""
+    rooms = (
+        system_operations(services),
+        auth.operations,
+        collections.operations,
+        records.operations,
+        functions.operations,
+        function_calls.operations,
+        users.operations,
+        settings.operations,
+        application_tokens.operations,
+        extensions.operations,
+        hooks.operations,
+    )
+    return [operation for room in rooms for operation in room]
+
+
+def register(app: Flask, services: Services) -> None:
+    """Serve the whole API with an application."""
+    operations = operations_of(services)
+    prepare_routing(app)
+    register_error_handlers(app)
+    register_headers(app)
+    register_cors(app, services.config.cors)
+    endpoints = add_operations(app, services, operations)
+    register_contributed(app, services)
+    register_docs(app, operations, pages=services.config.api.docs)
+    # The code of functions may count on Flask being around it.
+    direct = [(path, each) for path, each in endpoints if each.operation.who is not Who.FUNCTION]
+    app.wsgi_app = DirectEntry(app, direct)  # type: ignore[method-assign]
