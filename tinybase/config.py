@@ -177,6 +177,30 @@ class HooksConfig:
     """Handlers of extensions."""
 
     wait_ms: int = _key(200, "How long a request waits for the handlers of what it did.", minimum=0)
+    decide_seconds: int = _key(
+        2,
+        "How long a request waits for each handler that it asks, such as before_record_create; "
+        "then it is refused.",
+        minimum=1,
+    )
+    threads_per_extension: int = _key(
+        4,
+        "How many handlers of one extension may run at the same time in a worker; as many again "
+        "of those that requests ask.",
+        minimum=1,
+    )
+    hang_seconds: int = _key(
+        30,
+        "A handler that runs longer counts as hanging; an extension all of whose threads hang is "
+        "told of nothing more and refuses what it is asked.",
+        minimum=1,
+    )
+    quarantine_after: int = _key(
+        0,
+        "A handler that fails or takes too long so often within a minute is not called any more, "
+        "in no worker, until its extension is enabled again; 0 means never.",
+        minimum=0,
+    )
     startup_seconds: int = _key(
         30, "How long a starting worker waits for on_startup before it serves.", minimum=1
     )

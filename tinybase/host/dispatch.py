@@ -1,19 +1,23 @@
 """Handlers run beside the request that caused them.
 
 The request waits for them a bounded time: a fast handler is done before the answer is
-sent, a slow one cannot hold the client.
+sent, a slow one cannot hold the client. Calling a hook in a callback of a transaction only
+finds out who is to be told; the calls are made afterwards, those of one extension together,
+in a thread of its own share.
 """
 
 from __future__ import annotations
 
-import contextvars
+import itertools
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
+from tinybase.host.shares import Limits, Runnable, Share, Task, current_share
 from tinybase.host.stats import HandlerStats
 
 _log = logging.getLogger(__name__)
@@ -21,138 +25,236 @@ _log = logging.getLogger(__name__)
 Callback = Callable[[], object]
 
 
-class Job:
-    """The callbacks of one transaction; ``handler`` is the one that is running.
+@dataclass(slots=True)
+class _Group:
+    """Calls of one extension that come directly one after another."""
 
-    :param over: is called when all of them have run.
-    """
+    share: Share
+    calls: list[Runnable]
 
-    def __init__(self, callbacks: Sequence[Callback], over: Callback) -> None:
-        self._callbacks = callbacks
-        self._over = over
-        self._context = contextvars.copy_context()
-        self.handler: HandlerStats | None = None
-        # A lock that is let go of once: an event costs several times as much.
-        self._running = threading.Lock()
-        self._running.acquire()
 
-    def run(self) -> None:
-        """Run the callbacks in order, in the context of the one who asked for them."""
+class Batch:
+    """Collects the calls of handlers, event by event, and has them made."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._deadline = time.monotonic() + limits.wait_seconds
+        self._events: list[list[_Group]] = []
+        self._is_direct = False
+
+    def begin_event(self) -> None:
+        """Note that what is added from here on belongs to another event."""
+        self._events.append([])
+
+    def add(self, share: Share, call: Runnable) -> None:
+        """Add a call to those of the event."""
+        if self._is_direct:
+            self._carry_out([_Group(share, [call])], None)
+            return
+        groups = self._events[-1]
+        if groups and groups[-1].share is share:
+            groups[-1].calls.append(call)
+        else:
+            groups.append(_Group(share, [call]))
+
+    @contextmanager
+    def direct(self) -> Iterator[None]:
+        """Make the calls that are added in the block at once, and before it those collected.
+
+        A wrapper surrounds what really happens.
+        """
+        self.carry_out()
+        before, self._is_direct = self._is_direct, True
         try:
-            self._context.run(self._run)
+            yield
         finally:
+            self._is_direct = before
+
+    def carry_out(self, share_snapshot: Callable[[], Callback] | None = None) -> None:
+        """Have the collected calls made, and wait for them until the deadline.
+
+        :param share_snapshot: is called once if there are any, and what it returns at their end.
+        """
+        groups = list(_merged(self._events))
+        self._events = [[]]
+        if groups:
+            self._carry_out(groups, share_snapshot() if share_snapshot is not None else None)
+
+    def _carry_out(self, groups: Sequence[_Group], over: Callback | None) -> None:
+        end = _End(len(groups), over)
+        for position, group in enumerate(groups):
+            if not self._has_made(group, end):
+                # One is late: the others go on without it, those of an extension in order.
+                for rest in _by_share(groups[position + 1 :], end):
+                    self._submit(rest, end)
+                return
+
+    def _has_made(self, group: _Group, end: _End) -> bool:
+        """Have calls made; say whether the one who asked may go on waiting for the next.
+
+        What a handler causes for its own extension is done in its own thread.
+        """
+        if group.share is current_share():
+            for call in group.calls:
+                call.run()
+            end.count_down()
+            return True
+        task = self._submit(group, end)
+        if task is None:
+            return True
+        left = 0.0 if group.share.is_slow else self._deadline - time.monotonic()
+        if task.wait(left):
+            return True
+        if left > 0:
+            _report_overrun(task, self._limits.wait_seconds)
+        if task.running is not None:
+            task.running.let_go()
+        return False
+
+    def _submit(self, group: _Group, end: _End) -> Task | None:
+        task = Task(group.calls, self._limits.hang_seconds, end.count_down)
+        if group.share.submit(task):
+            return task
+        task.skip()
+        return None
+
+
+class _End:
+    """Calls something when so many tasks have ended."""
+
+    def __init__(self, tasks: int, over: Callback | None) -> None:
+        self._left = tasks
+        self._over = over
+        self._lock = threading.Lock()
+
+    def count_down(self, tasks: int = 1) -> None:
+        """Count tasks that have ended."""
+        with self._lock:
+            self._left -= tasks
+            is_over = self._left == 0
+        if is_over and self._over is not None:
             self._over()
-            self._running.release()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for the end, at most so long; say whether it has come. To be called once."""
-        return self._running.acquire(timeout=seconds)
-
-    def _run(self) -> None:
-        _job.set(self)
-        for callback in self._callbacks:
-            try:
-                callback()
-            except BaseException:  # noqa: BLE001
-                # Handlers are guarded one by one, so this is a fault between them. The
-                # thread must survive it and the other callbacks must run.
-                _log.exception("telling the extensions about an event failed")
 
 
-_job: ContextVar[Job | None] = ContextVar("tinybase_job", default=None)
+_batch: ContextVar[Batch | None] = ContextVar("tinybase_batch", default=None)
 
 
-def now_running(handler: HandlerStats | None) -> None:
-    """Note which handler the present job is busy with."""
-    job = _job.get()
-    if job is not None:
-        job.handler = handler
+def collecting() -> Batch | None:
+    """Return the batch to which the calls of handlers are to be added, if there is one."""
+    return _batch.get()
+
+
+@contextmanager
+def collecting_for(batch: Batch | None) -> Iterator[None]:
+    """Add the calls of handlers to a batch while the block runs."""
+    token = _batch.set(batch)
+    try:
+        yield
+    finally:
+        _batch.reset(token)
 
 
 class Dispatcher:
-    """A pool of daemon threads that run jobs.
+    """Runs what was asked for after a commit.
 
-    Daemon threads, because one handler that hangs must not keep a stopping worker alive.
-
-    ``share`` is called for every job and returns what is called at the job's end; the
+    ``share`` is called for every batch of calls and returns what is called at their end; the
     host counts by it who works with which snapshot.
 
-    :param wait_ms: how long ``run`` waits for a job.
-    :param threads: how many jobs may run at the same time; more are queued.
+    :param wait_ms: how long ``run`` waits for handlers.
     """
 
-    def __init__(self, wait_ms: int, threads: int = 32) -> None:
+    def __init__(self, wait_ms: int) -> None:
         self.share: Callable[[], Callback] = lambda: _nothing
-        self._wait_seconds = wait_ms / 1000
-        self._limit = threads
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._threads = 0
-        self._busy = 0
-        self._idle = threading.Condition(self._lock)
+        self.limits = Limits(wait_seconds=wait_ms / 1000)
+        self._aside = Share(self.limits)
 
     def run(self, callbacks: Sequence[Callback]) -> None:
-        """Run callbacks in order and wait for them, at most the bounded time.
-
-        What a handler causes itself runs at once, in the handler's own thread.
-        """
-        if _job.get() is not None:
+        """Run callbacks in order, and wait for the handlers that they call, but not for long."""
+        batch = Batch(self.limits)
+        with collecting_for(batch):
             for callback in callbacks:
-                callback()
-            return
-        job = Job(callbacks, over=self.share())
-        self._submit(job)
-        if not job.wait(self._wait_seconds):
-            self._report_overrun(job)
+                batch.begin_event()
+                try:
+                    callback()
+                except Exception:  # noqa: BLE001
+                    # Handlers are guarded one by one, so this is a fault between them: the
+                    # write is durable, and the other callbacks must run.
+                    _log.exception("telling the extensions about an event failed")
+        batch.carry_out(self.share)
 
-    def drain(self, seconds: float) -> bool:
-        """Wait until no job is left, at most so long; say whether none is."""
+    def aside(self, callback: Callback) -> None:
+        """Have something done that is no handler; nobody waits for it. It must not raise."""
+        self._aside.submit(Task([_Aside(callback)], self.limits.hang_seconds, self.share()))
+
+    def drain(self, seconds: float, shares: Iterable[Share] = ()) -> bool:
+        """Wait until nothing is left to run in some shares, at most so long; say whether it is so.
+
+        What hangs is not waited for.
+        """
         deadline = time.monotonic() + seconds
-        with self._idle:
-            while self._busy:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-                self._idle.wait(left)
-        return True
+        drained = [share.drain(deadline) for share in (self._aside, *shares)]
+        return all(drained)
 
-    def close(self) -> None:
+    def close(self, shares: Iterable[Share] = ()) -> None:
         """Let the idle threads end."""
-        with self._lock:
-            threads, self._threads = self._threads, 0
-        for _ in range(threads):
-            self._jobs.put(None)
+        for share in (self._aside, *shares):
+            share.close()
 
-    def _submit(self, job: Job) -> None:
-        with self._lock:
-            self._busy += 1
-            if self._busy > self._threads and self._threads < self._limit:
-                self._threads += 1
-                threading.Thread(target=self._work, name="tinybase-handlers", daemon=True).start()
-        self._jobs.put(job)
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job.run()
-            with self._idle:
-                self._busy -= 1
-                if not self._busy:
-                    self._idle.notify_all()
+class _Aside:
+    """Something that is no handler, in the form of one."""
 
-    def _report_overrun(self, job: Job) -> None:
-        handler = job.handler
-        if handler is None:
-            return
-        handler.timeouts += 1
-        if handler.may_log(time.monotonic()) is not None:
-            _log.warning(
-                "extension %s: %s is still running after %d ms (%s); the request did not wait",
-                handler.extension,
-                handler.handler,
-                self._wait_seconds * 1000,
-                handler.hook,
-            )
+    stats = HandlerStats("tinybase", "", "what is done aside")
+
+    def __init__(self, callback: Callback) -> None:
+        self._callback = callback
+
+    def run(self) -> None:
+        """Do it."""
+        self._callback()
+
+    def let_go(self) -> None:
+        """Do nothing: nobody waits."""
+
+    skip = let_go
+
+
+def _merged(events: Sequence[list[_Group]]) -> Iterator[_Group]:
+    """Yield what to do for several events, as few groups as keep the order.
+
+    For each event it is the order in which it has them; for each extension the order of the
+    events. Where the same extensions listen, one after the other learns of all events.
+    """
+    for shares, alike in itertools.groupby(events, lambda groups: [g.share for g in groups]):
+        columns = zip(*alike, strict=True)
+        for share, column in zip(shares, columns, strict=True):
+            yield _Group(share, [call for group in column for call in group.calls])
+
+
+def _by_share(groups: Sequence[_Group], end: _End) -> list[_Group]:
+    """Return the groups with those of one extension put together."""
+    found: dict[Share, list[Runnable]] = {}
+    for group in groups:
+        found.setdefault(group.share, []).extend(group.calls)
+    end.count_down(len(groups) - len(found))
+    return [_Group(share, calls) for share, calls in found.items()]
+
+
+def _report_overrun(task: Task, seconds: float) -> None:
+    running = task.running
+    if running is None:
+        return
+    handler = running.stats
+    handler.timeouts += 1
+    if handler.may_log(time.monotonic()) is not None:
+        _log.warning(
+            "extension %s: %s is still running after %d ms (%s); the request did not wait",
+            handler.extension,
+            handler.handler,
+            seconds * 1000,
+            handler.hook,
+        )
 
 
 def _nothing() -> None:
-    """Nobody counts the jobs."""
+    """Nobody counts the calls."""

@@ -3,32 +3,41 @@
 pluggy calls implementations one after another and an exception of one skips the rest. The
 guard is put around each implementation when the extension's plugin object is made, so
 that a failure stays with the one who failed: it is logged with the names of extension and
-handler, counted, and the next implementation runs.
+handler, counted, and the next implementation runs. The implementation itself runs in a
+thread of its extension's own share, so that one that never ends stays with it as well.
 """
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from tinybase.errors import Rejected, TinyBaseError
 from tinybase.host.answers import CHECKS
-from tinybase.host.dispatch import now_running
-from tinybase.host.kinds import CHANGEABLE, DECIDING, REJECTABLE
+from tinybase.host.copies import own_event, plain_json
+from tinybase.host.dispatch import Batch, collecting
+from tinybase.host.kinds import ASKED, CHANGEABLE, DECIDING, IN_TRANSACTION, LIFECYCLE, REJECTABLE
 from tinybase.host.loop import LoopThread
-from tinybase.host.origin import inside_handler
+from tinybase.host.origin import Endless, entered_handler, left_handler
 from tinybase.host.recorder import FlightRecorder, Suspect, encode
+from tinybase.host.shares import Limits, Share, Shares, Task
 from tinybase.host.stats import HandlerStats, safe_text
 from tinybase_hookspecs import Reject
 
 _log = logging.getLogger(__name__)
+
+_NO_EVENT: Any = object()
+
+_deciding: ContextVar[Share | None] = ContextVar("tinybase_deciding", default=None)
+"""The share whose thread decides about an open transaction here, within a bounded time."""
 
 
 class OpenContext(Protocol):
@@ -45,13 +54,34 @@ class Surroundings:
     one. Both are set by the composition root.
 
     :param recorder: notes which handler is running; without one nothing is noted.
+    :param limits: how much an extension may take.
     """
 
-    def __init__(self, recorder: FlightRecorder | None = None) -> None:
+    def __init__(
+        self, recorder: FlightRecorder | None = None, limits: Limits | None = None
+    ) -> None:
         self.scope: Callable[[], AbstractContextManager[Any]] = nullcontext
         self.recorder = recorder or FlightRecorder(None)
         self.open_context: OpenContext = _no_context
         self.loop = LoopThread()
+        self.limits = limits or Limits()
+        self._shares: dict[str, Shares] = {}
+        self._all: weakref.WeakSet[Shares] = weakref.WeakSet()
+
+    def renew_shares(self, extension: str) -> None:
+        """Give an extension threads of its own that nothing hangs in yet."""
+        self._shares[extension] = shares = Shares(self.limits)
+        self._all.add(shares)
+
+    def shares_of(self, extension: str) -> Shares:
+        """Return the threads of an extension."""
+        if extension not in self._shares:
+            self.renew_shares(extension)
+        return self._shares[extension]
+
+    def all_shares(self) -> list[Share]:
+        """Return the threads of all extensions, also of those that are switched off."""
+        return [share for shares in list(self._all) for share in shares.both]
 
 
 class Guard:
@@ -59,91 +89,208 @@ class Guard:
 
     def __init__(self, stats: HandlerStats, around: Surroundings) -> None:
         self.stats = stats
+        self.limits = around.limits
+        self.rejectable = stats.hook in REJECTABLE
+        self.decides = stats.hook in DECIDING
+        self.changes = CHANGEABLE.get(stats.hook)
+        self.recorder = around.recorder
         self._around = around
-        self._rejectable = stats.hook in REJECTABLE
-        self._decides = stats.hook in DECIDING
-        self._changes = CHANGEABLE.get(stats.hook)
+        self._shares = around.shares_of(stats.extension)
+        self._is_lifecycle = stats.hook in LIFECYCLE
+        self._is_asked = stats.hook in ASKED
+        self._is_in_transaction = stats.hook in IN_TRANSACTION
         self._check = CHECKS.get(stats.hook)
-        self._recorder = around.recorder
         self._mark = encode(Suspect(stats.extension, stats.hook, stats.handler))
 
     def call(self, function: Callable[[], Any]) -> Any:
-        """Return what the function returns, or ``None`` if it fails.
+        """Call a function that takes no event; see :meth:`call_with`."""
+        return self._call(_Call(self, lambda _: function(), _NO_EVENT))
+
+    def call_with(self, event: Any, function: Callable[[Any], Any]) -> Any:
+        """Call a function with a copy of an event, or have it called soon.
+
+        What it may change of the event it changes for all who come after it.
 
         :raises Rejected: if it raises ``Reject`` and its hook allows that.
-        :raises TinyBaseError: ``extension_error``, if it fails and its hook decides.
+        :raises TinyBaseError: ``extension_error``, if it fails or is late and its hook decides.
+        """
+        call = _Call(self, function, event)
+        result = self._call(call)
+        if self.changes is None:
+            return result
+        if result is not None:
+            setattr(event, self.changes, result)
+        return None
+
+    def carry_out(self, function: Callable[[Any], Any], event: Any, call: _Call) -> Any:
+        """Return what a function returns, or ``None`` if it fails.
+
+        :raises Rejected: as :meth:`call_with`, and likewise ``TinyBaseError``.
         """
         started = time.perf_counter_ns()
-        now_running(self.stats)
-        entered = self._recorder.enter(self._mark)
+        call.entered = entered = self.recorder.enter(self._mark)
+        token = entered_handler(self.stats.handler)
+        within = _deciding.set(self._shares.asked if self._is_in_transaction else None)
         try:
-            with inside_handler(self.stats.handler), self._around.scope():
-                result = function()
+            with self._around.scope():
+                mine = own_event(event) if event is not _NO_EVENT else None
+                result = function(mine)
                 if inspect.iscoroutine(result):
                     result = self._around.loop.run(result)
-                return result
+                return self.checked(result) if self.changes is None else self.changed(mine, result)
         except Reject as rejection:
-            if not self._rejectable:
-                return self.failed(rejection)
-            raise Rejected(
-                rejection.detail,
-                status=rejection.status,
-                code=rejection.code,
-                extension=self.stats.extension,
-            ) from rejection
+            return self.rejected(rejection)
         except BaseException as error:  # SystemExit and the like are errors of the extension too
             if isinstance(error, KeyboardInterrupt) and _is_main_thread():
                 raise
             return self.failed(error)
         finally:
-            self._recorder.leave(entered)
-            now_running(None)
+            _deciding.reset(within)
+            left_handler(token)
+            call.entered = None
+            self.recorder.leave(entered)
             self.stats.count_call(time.perf_counter_ns() - started)
 
-    def call_with(self, event: Any, function: Callable[[Any], Any]) -> Any:
-        """Call a function with a copy of an event, as :meth:`call` does.
+    def changed(self, mine: Any, result: Any) -> dict[str, Any]:
+        """Return what takes the place of the field of the event that may be changed.
 
-        What it may change of the event it changes for all who come after it.
+        :param mine: the copy of the event that the implementation had.
+        :param result: what it returned.
+        :raises TypeError: when that is of no use.
         """
-        mine = own_event(event)
-        result = self.call(lambda: function(mine))
-        if self._changes is None:
-            return self._checked(result)
-        changed = getattr(mine, self._changes) if result is None else result
+        field = f"event.{self.changes}"
+        changed = getattr(mine, self.changes or "") if result is None else result
         if not isinstance(changed, Mapping):
-            error = TypeError(
+            raise TypeError(
                 f"it returned {type(result).__name__}; return a mapping that takes the place "
-                f"of event.{self._changes}, or None"
+                f"of {field}, or None"
             )
-            return self.failed(error)
-        setattr(event, self._changes, own_json(dict(changed)))
-        return None
+        found: dict[str, Any] = plain_json(dict(changed), field)
+        return found
 
-    def _checked(self, answer: Any) -> Any:
-        """Return what the host can rely on; a bad answer is a failure."""
-        fault = None if answer is None or self._check is None else self._check(answer)
-        return answer if fault is None else self.failed(TypeError(fault))
+    def rejected(self, rejection: Reject) -> None:
+        """Take a ``Reject`` for what it is, or for a failure where nothing can be rejected.
 
-    def recorded(self) -> AbstractContextManager[None]:
-        """Note the implementation in the flight recorder while the block runs."""
-        return self._recorder.during(
-            Suspect(self.stats.extension, self.stats.hook, self.stats.handler)
-        )
+        :raises Rejected: for the one who asked.
+        """
+        if not self.rejectable:
+            self.failed(rejection)
+            return
+        raise Rejected(
+            rejection.detail,
+            status=rejection.status,
+            code=rejection.code,
+            extension=self.stats.extension,
+        ) from rejection
 
     def failed(self, error: BaseException) -> None:
         """Count and log a failure.
 
-        :raises TinyBaseError: ``extension_error``, if the hook decides.
+        :raises TinyBaseError: ``extension_error`` or ``Endless``, if the hook decides.
         """
         self.stats.count_error(error)
         self._log(error)
-        if self._decides:
-            raise TinyBaseError(
-                f"The extension {self.stats.extension} failed in "
-                f"{self.stats.hook.removeprefix('tinybase_')}.",
-                code="extension_error",
-                extension=self.stats.extension,
-            ) from error
+        self.fault(f"{type(error).__name__}: {safe_text(error)}")
+        if self.decides:
+            if isinstance(error, Endless):
+                raise error  # whoever asked is told of the whole chain
+            raise self._refusal(f"failed in {self._place}") from error
+
+    def fault(self, what: str) -> None:
+        """Count what lets a handler be quarantined when it goes on."""
+        self.stats.fault(what, time.monotonic(), self.limits.quarantine_after)
+
+    def with_context(self, call: Callable[[Any], Any]) -> Any:
+        """Call something with the ``ctx`` of this handler."""
+        with self._around.open_context(self.stats.handler) as ctx:
+            result = call(ctx)
+            # Awaited here, because the session of ctx is closed when the block ends.
+            return self._around.loop.run(result) if inspect.iscoroutine(result) else result
+
+    @property
+    def _place(self) -> str:
+        return self.stats.hook.removeprefix("tinybase_")
+
+    def _call(self, call: _Call) -> Any:
+        if self.stats.quarantine is not None:
+            return self._pass_over(self.stats.quarantine)
+        if self._is_lifecycle:
+            call.run()
+            return call.outcome()
+        if self._is_asked:
+            return self._ask(call)
+        batch = collecting()
+        if batch is not None:
+            batch.add(self._shares.told, call)
+            return None
+        batch = Batch(self.limits)
+        batch.begin_event()
+        batch.add(self._shares.told, call)
+        batch.carry_out()
+        return call.outcome()
+
+    def _ask(self, call: _Call) -> Any:
+        """Wait for the answer, in a thread of the share or, inside of one that decides, here."""
+        share = self._shares.asked
+        if self._is_in_transaction and _deciding.get() is share:
+            call.run()
+            return call.outcome()
+        task = Task([call], self.limits.hang_seconds)
+        if not share.submit(task):
+            return self._unanswered(
+                f"could not be asked in {self._place}, because all of its "
+                f"{self.limits.threads} threads hang"
+            )
+        if task.wait(self.limits.decide_seconds):
+            return call.outcome()
+        if task.let_go():
+            return self._unanswered(
+                f"did not answer in {self._place} within {self.limits.decide_seconds:g} s"
+            )
+        return self._unanswered(
+            f"could not be asked in {self._place} within {self.limits.decide_seconds:g} s, "
+            "because all of its threads are busy"
+        )
+
+    def _unanswered(self, what: str) -> None:
+        """Count and log that there is no answer in time.
+
+        :raises TinyBaseError: ``extension_error``, if the hook decides.
+        """
+        self.stats.timeouts += 1
+        if self.stats.may_log(time.monotonic()) is not None:
+            _log.error("extension %s: %s %s", self.stats.extension, self.stats.handler, what)
+        self.fault(f"it {what}")
+        if self.decides:
+            raise self._refusal(what)
+
+    def _pass_over(self, reason: str) -> None:
+        """Leave a handler in peace that is quarantined.
+
+        :raises TinyBaseError: ``extension_error``, if the hook decides: what was to be
+            asked about does not happen unasked.
+        """
+        self.stats.skipped += 1
+        if self.decides:
+            raise self._refusal(
+                f"is not asked in {self._place} any more, because its handler "
+                f"{self.stats.handler} is quarantined: {reason}"
+            )
+
+    def _refusal(self, what: str) -> TinyBaseError:
+        extension = self.stats.extension
+        detail = f"The extension {extension} {what}."
+        return TinyBaseError(detail, code="extension_error", extension=extension)
+
+    def checked(self, answer: Any) -> Any:
+        """Return what the host can rely on.
+
+        :raises TypeError: for a bad answer.
+        """
+        fault = None if answer is None or self._check is None else self._check(answer)
+        if fault is not None:
+            raise TypeError(fault)
+        return answer
 
     def _log(self, error: BaseException) -> None:
         unlogged = self.stats.may_log(time.monotonic())
@@ -161,12 +308,52 @@ class Guard:
             exc_info=error,
         )
 
-    def with_context(self, call: Callable[[Any], Any]) -> Any:
-        """Call something with the ``ctx`` of this handler."""
-        with self._around.open_context(self.stats.handler) as ctx:
-            result = call(ctx)
-            # Awaited here, because the session of ctx is closed when the block ends.
-            return self._around.loop.run(result) if inspect.iscoroutine(result) else result
+
+class _Call:
+    """One call of an implementation, in whichever thread it is made."""
+
+    __slots__ = ("_error", "_event", "_function", "_value", "entered", "guard", "stats")
+
+    def __init__(self, guard: Guard, function: Callable[[Any], Any], event: Any) -> None:
+        self.guard = guard
+        self.stats = guard.stats
+        self.entered: tuple[int, int] | None = None
+        self._function = function
+        self._event = event
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Make it, and keep how it ends."""
+        try:
+            self._value = self.guard.carry_out(self._function, self._event, self)
+        except BaseException as error:  # noqa: BLE001 - raised again for the one who asked
+            self._error = error
+
+    def outcome(self) -> Any:
+        """Return its result, or raise what it was refused with."""
+        if self._error is None:
+            return self._value
+        try:
+            raise self._error
+        finally:
+            self._error = None  # it holds on to this frame
+
+    def let_go(self) -> None:
+        """Blame who asked for what they do from now on, even if this never ends."""
+        self.guard.recorder.let_go(self.entered)
+
+    def skip(self) -> None:
+        """Count and log that it will not be made."""
+        self.stats.skipped += 1
+        if self.stats.may_log(time.monotonic()) is not None:
+            _log.error(
+                "extension %s: %s is not told of events (%s), because all of its %d threads hang",
+                self.stats.extension,
+                self.stats.handler,
+                self.stats.hook,
+                self.guard.limits.threads,
+            )
 
 
 def guard_function(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
@@ -180,63 +367,6 @@ def guard_function(function: Callable[..., Any], guard: Guard) -> Callable[..., 
         return guard.call_with(event, function)
 
     return guarded
-
-
-def guard_wrapper(
-    function: Callable[..., Generator[None, Any, Any]], guard: Guard, *, old_style: bool
-) -> Callable[..., Generator[None, Any, Any]]:
-    """Return a raw hook wrapper with the guard around it.
-
-    A wrapper that fails before it yields is skipped; one that fails afterwards leaves the
-    result as it was.
-    """
-
-    @functools.wraps(function)
-    def guarded(*arguments: Any) -> Generator[None, Any, Any]:
-        wrapper = function(*own(arguments))
-        started = time.perf_counter_ns()
-        try:
-            with guard.recorded():
-                next(wrapper)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the extension's
-            guard.failed(error)
-            return (yield)
-        finally:
-            guard.stats.count_call(time.perf_counter_ns() - started)
-        outcome = yield
-        try:
-            with guard.recorded():
-                wrapper.send(outcome)
-        except StopIteration as stop:
-            return outcome if old_style else stop.value
-        except BaseException as error:  # noqa: BLE001 - likewise
-            guard.failed(error)
-        return outcome
-
-    return guarded
-
-
-def own(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return copies of the events among some arguments."""
-    return tuple(own_event(a) if hasattr(a, "event_id") else a for a in arguments)
-
-
-def own_event(event: Any) -> Any:
-    """Return a copy of an event whose data can be changed without anybody noticing."""
-    clone = copy.copy(event)
-    for name, value in vars(event).items():
-        if isinstance(value, dict):
-            setattr(clone, name, own_json(value))
-    return clone
-
-
-def own_json(value: Any) -> Any:
-    """Return a copy of a JSON value."""
-    if isinstance(value, dict):
-        return {key: own_json(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [own_json(item) for item in value]
-    return value
 
 
 def _no_context(handler: str) -> AbstractContextManager[Any]:

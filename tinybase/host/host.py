@@ -33,6 +33,7 @@ from tinybase.host.metrics import Metrics
 from tinybase.host.ordering import Rules, Turn
 from tinybase.host.plugin import register
 from tinybase.host.recorder import FlightRecorder
+from tinybase.host.shares import limits_of
 from tinybase.host.snapshot import ExtensionState, FunctionRegistry, Loaded, Snapshot
 from tinybase.host.staleness import outdated
 from tinybase.host.starting import Starting
@@ -74,7 +75,7 @@ class Host:
         checks: Mapping[str, Check] = MappingProxyType({}),
     ) -> None:
         self._recorder = FlightRecorder.of(config.instance)
-        self.around = Surroundings(self._recorder)
+        self.around = Surroundings(self._recorder, limits_of(config.hooks))
         self.desired = DesiredState(database)
         self._blame = Blame(database, self.desired)
         self._metrics = Metrics(database)
@@ -90,6 +91,7 @@ class Host:
         )
         self._retirements: list[Retirement] = []
         dispatcher.share = self._binding.share
+        dispatcher.limits = self.around.limits
         self._seen: tuple[object, int] | None = None
         self._forgiven_at = _NEVER
         self._is_serving = False
@@ -218,14 +220,15 @@ class Host:
         """
         self._stopping.set()
         with self._lock:
-            if not self._dispatcher.drain(_DRAIN_SECONDS):
+            shares = self.around.all_shares()
+            if not self._dispatcher.drain(_DRAIN_SECONDS, shares):
                 _log.warning("some handlers did not finish in %g s", _DRAIN_SECONDS)
             self._wait_for_retirements()
             if self._is_serving:
                 self._is_serving = False
                 for loaded in reversed(self._current.loaded.values()):
                     self._run_shutdown(loaded)
-            self._dispatcher.close()
+            self._dispatcher.close(shares)
             self.around.loop.stop()
             self._recorder.close()
             self._search_path.close()

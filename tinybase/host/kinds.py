@@ -39,6 +39,12 @@ DECIDING: Final = IN_TRANSACTION | {
 }
 """The hooks without whose answer the host does not go on: a failure is the client's answer."""
 
+ASKED: Final = DECIDING | {"tinybase_after_request", "tinybase_on_function_call"}
+"""The hooks whose implementations the host waits for one by one, each a bounded time."""
+
+LIFECYCLE: Final = frozenset({"tinybase_on_shutdown", "tinybase_on_startup"})
+"""The hooks that are called with a deadline for all implementations of an extension together."""
+
 REJECTABLE: Final = DECIDING | {"tinybase_on_function_call"}
 """The hooks whose implementations may raise ``Reject``."""
 

@@ -20,7 +20,7 @@ _metrics = WorkerMetrics.__table__
 
 _PUBLISH_SECONDS = 5.0
 _KEPT = timedelta(days=7)
-_ADDED_UP = ("calls", "errors", "timeouts", "total_ms")
+_ADDED_UP = ("calls", "errors", "timeouts", "skipped", "total_ms")
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Metrics:
 
 def _add(total: dict[str, Any], counters: dict[str, Any]) -> None:
     for name in _ADDED_UP:
-        total[name] = round(total[name] + counters[name], 3)
+        total[name] = round(total[name] + counters.get(name, 0), 3)
     total["max_ms"] = max(total["max_ms"], counters["max_ms"])
     error = counters["last_error"]
     if error and (total["last_error"] is None or error["at"] > total["last_error"]["at"]):

@@ -17,9 +17,10 @@ import pluggy
 import tinybase_hookspecs
 from tinybase.extensions.rows import Declaration, Handler, Order, claim, describe
 from tinybase.extensions.signatures import is_async
-from tinybase.host.guard import Guard, Surroundings, guard_function, guard_wrapper
+from tinybase.host.guard import Guard, Surroundings, guard_function
 from tinybase.host.kinds import COLLECTING, HOOKS
 from tinybase.host.stats import HandlerStats
+from tinybase.host.wrapping import guard_wrapper
 from tinybase_hookspecs import hookimpl
 
 _WANTS = "tinybase_wants"  # the one with the field of events that it filters by, and the test
@@ -113,6 +114,7 @@ def make_plugin(
     :raises LoadError: for an implementation of a hook that does not exist.
     """
     plugin = ExtensionPlugin(name, label)
+    around.renew_shares(name)
     rows = claim(package)
     for row in rows:
         if isinstance(row, Handler):

@@ -110,6 +110,15 @@ class FlightRecorder:
         file.free.append(slot)
         self._current.set(before)
 
+    def let_go(self, entered: tuple[int, int] | None) -> None:
+        """Note that what caused a recorded call does not wait for its end any more.
+
+        From now on either may be what ends the process.
+        """
+        file = self._file
+        if entered is not None and file is not None:
+            file.memory[(entered[0] - 1) * _SIZE + 1] = 0
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Have the other processes that would collect wait until the block has ended.

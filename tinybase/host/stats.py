@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from tinybase.db import format_time
 
 _LOG_EVERY_SECONDS = 60.0
+_FAULTS_SECONDS = 60.0
 
 
 @dataclass
@@ -37,11 +39,15 @@ class HandlerStats:
     calls: int = 0
     errors: int = 0
     timeouts: int = 0
+    skipped: int = 0
     total_ns: int = 0
     max_ns: int = 0
     last_error: LastError | None = None
+    quarantine: str | None = None
+    fresh_quarantine: str | None = None
     _logged_at: float = float("-inf")
     _unlogged: int = 0
+    _faults: deque[float] = field(default_factory=deque)
 
     def count_call(self, nanoseconds: int) -> None:
         """Count a finished call."""
@@ -53,6 +59,21 @@ class HandlerStats:
         """Count a failed call and remember why."""
         self.errors += 1
         self.last_error = LastError(datetime.now(UTC), type(error).__name__, safe_text(error))
+
+    def fault(self, what: str, now: float, most: int) -> None:
+        """Note a failure or a call that took too long; quarantine the handler after so many.
+
+        :param most: how many within a minute; 0 is no limit.
+        """
+        if not most or self.quarantine is not None:
+            return
+        self._faults.append(now)
+        while now - self._faults[0] > _FAULTS_SECONDS:
+            self._faults.popleft()
+        if len(self._faults) >= most:
+            self.quarantine = self.fresh_quarantine = (
+                f"{self.handler} failed {most}× within a minute, the last time: {what}"
+            )
 
     def may_log(self, now: float) -> int | None:
         """Say whether a failure should be logged in full now.
@@ -84,6 +105,7 @@ def as_json(stats: HandlerStats) -> dict[str, Any]:
         "calls": stats.calls,
         "errors": stats.errors,
         "timeouts": stats.timeouts,
+        "skipped": stats.skipped,
         "total_ms": round(stats.total_ns / 1e6, 3),
         "max_ms": round(stats.max_ns / 1e6, 3),
         "last_error": error
