@@ -99,7 +99,9 @@ def export(*, collection: str, file: str, format_: str | None, as_json: bool) ->
     help="What to do at a line that cannot be imported.",
 )
 @click.option("--max-errors", type=click.IntRange(0), help="With skip: stop after so many.")
-@click.option("--hooks", is_flag=True, help="Tell the extensions of every record.")
+@click.option(
+    "--hooks", is_flag=True, help="Ask the extensions about every record, and tell them of it."
+)
 @click.option("--again", is_flag=True, help="Import a FILE from its beginning once more.")
 @click.option("--dry-run", is_flag=True, help="Check every line; store nothing.")
 @json_option

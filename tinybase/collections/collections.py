@@ -21,9 +21,10 @@ from tinybase.collections.changes import Report, SchemaChange
 from tinybase.collections.collection import Collection
 from tinybase.collections.compiled import CompiledSchema, equal
 from tinybase.collections.expressions import RECORDS, expressions_of, in_collection
-from tinybase.collections.hooks import Audience, Hooks, tell_deleted
+from tinybase.collections.hooks import Audience, Hooks
 from tinybase.collections.indexes import Definitions, wanted_indexes
 from tinybase.collections.options import parse_options, stored_options
+from tinybase.collections.participants import all_deleted
 from tinybase.collections.preconditions import Versions, version_mismatch
 from tinybase.collections.record import RecordRow, shown
 from tinybase.collections.schema import parse_schema
@@ -265,9 +266,10 @@ class Collections:
         """
         with self._moved_indexes(self.get(name), None), self._database.write() as work:
             collection = self._for_update(work.connection, name, if_match)
-            tell_deleted(self._audience, work, collection, _records_of(work.connection, collection))
-            self._sync_indexes(work.connection, collection, None)
-            work.connection.execute(RECORDS.delete().where(in_collection(collection.id)))
+            records = _records_of(work.connection, collection)
+            with all_deleted(self._audience, work, collection, records):
+                self._sync_indexes(work.connection, collection, None)
+                work.connection.execute(RECORDS.delete().where(in_collection(collection.id)))
             work.connection.execute(COLLECTIONS.delete().where(COLLECTIONS.c.id == collection.id))
 
     def _for_update(

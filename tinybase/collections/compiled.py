@@ -112,6 +112,17 @@ class CompiledSchema:
         """
         return self.load({**self.given(stored), **changes})
 
+    def reload(self, stored: Mapping[str, Any], changed: Mapping[str, Any]) -> Document:
+        """Return the stored form of a record that had it already and was changed since.
+
+        :raises RecordInvalid: with every fault of the result.
+        """
+        given = self.given(stored)
+        for name, value in changed.items():
+            if name not in stored or not _identical(stored[name], value):
+                given[name] = value
+        return self.load({name: given[name] for name in given if name in changed})
+
     def show(
         self, stored: Mapping[str, Any], specs: Mapping[str, FieldSpec] | None = None
     ) -> Document:
@@ -225,6 +236,10 @@ def _given_value(spec: FieldSpec, value: Any) -> Any:
     if spec.kind is Kind.LIST and spec.items is not None and isinstance(value, list):
         return [_given_value(spec.items, item) for item in value]
     return value
+
+
+def _identical(one: Any, other: Any) -> bool:
+    return _same(one, other) and _same(other, one)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -10,11 +10,12 @@ from uuid import UUID
 from tinybase.actors import Actor
 from tinybase.collections.access import Operation, refusal
 from tinybase.collections.answered import AnsweredRecord, AnsweredRecords, read_answered
+from tinybase.collections.attempt import Attempt
 from tinybase.collections.batch import BatchOperation, BatchResult, Op, carry_out, told_of
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
 from tinybase.collections.guided import GuidedSight
-from tinybase.collections.hooks import Audience, Hooks
+from tinybase.collections.hooks import Audience, Hooks, Nobody
 from tinybase.collections.listeners import Jury
 from tinybase.collections.listing import AnsweredPage, ListRequest, RecordLists
 from tinybase.collections.query import NEWEST_FIRST, chosen_fields
@@ -54,6 +55,7 @@ class Records:
         self._database = database
         self._audience = Audience(hooks)
         self._jury = Jury(hooks)
+        self._nobody = Nobody()
         self._collections = collections
         self._answered = AnsweredRecords(database)
         self._lists = RecordLists(database)
@@ -178,15 +180,19 @@ class Records:
         data: Mapping[str, Any],
         *,
         owner_id: UUID | None = None,
+        hooks: bool = True,
     ) -> RecordRow:
-        """Store a new record, then tell the extensions.
+        """Ask the extensions, store a new record, then tell them.
 
         :param owner_id: whose it is; for admins only. Else it is the actor's.
+        :param hooks: without them no extension knows of it; so it is for all that writes.
         :raises Invalid: ``record_invalid`` with every fault of the data.
         :raises Conflict: ``unique_violation``.
+        :raises Rejected: when an extension refuses it.
         """
         _check_may_give_away(actor, owner_id)
-        with self._writing(actor, collection, Operation.CREATE, whole=[data]) as writing:
+        wanted = Operation.CREATE
+        with self._writing(actor, collection, wanted, whole=[data], hooks=hooks) as writing:
             return writing.sight.shown(writing.create(data, owner_id=owner_id))
 
     def update(
@@ -198,6 +204,7 @@ class Records:
         *,
         owner_id: UUID | None = None,
         if_match: Container[int] | None = None,
+        hooks: bool = True,
     ) -> RecordRow:
         """Replace the given fields of a record, keep the others, then tell the extensions.
 
@@ -209,7 +216,7 @@ class Records:
         :raises PreconditionFailed: when the version is not one of ``if_match``.
         """
         _check_may_give_away(actor, owner_id)
-        with self._writing(actor, collection, Operation.UPDATE) as writing:
+        with self._writing(actor, collection, Operation.UPDATE, hooks=hooks) as writing:
             changed = writing.update(record_id, changes, owner_id=owner_id, if_match=if_match)
             return writing.sight.shown(changed)
 
@@ -223,6 +230,7 @@ class Records:
         owner_id: UUID | None = None,
         if_match: Container[int] | None = None,
         only_new: bool = False,
+        hooks: bool = True,
     ) -> tuple[RecordRow, bool]:
         """Store a whole record under an id of the caller's choice, then tell the extensions.
 
@@ -238,7 +246,7 @@ class Records:
         """
         _check_may_give_away(actor, owner_id)
         wanted = (Operation.UPDATE, Operation.CREATE)
-        with self._writing(actor, collection, *wanted, whole=[data]) as writing:
+        with self._writing(actor, collection, *wanted, whole=[data], hooks=hooks) as writing:
             record, is_new = writing.put(
                 record_id, data, owner_id=owner_id, if_match=if_match, only_new=only_new
             )
@@ -251,16 +259,22 @@ class Records:
         record_id: UUID,
         *,
         if_match: Container[int] | None = None,
+        hooks: bool = True,
     ) -> None:
         """Delete a record, then tell the extensions.
 
         :raises PreconditionFailed: when the version is not one of ``if_match``.
         """
-        with self._writing(actor, collection, Operation.DELETE) as writing:
+        with self._writing(actor, collection, Operation.DELETE, hooks=hooks) as writing:
             writing.delete(record_id, if_match=if_match)
 
     def batch(
-        self, actor: Actor, collection: str | Sight, operations: Sequence[BatchOperation]
+        self,
+        actor: Actor,
+        collection: str | Sight,
+        operations: Sequence[BatchOperation],
+        *,
+        hooks: bool = True,
     ) -> Sequence[BatchResult]:
         """Carry out several changes in their order, all or none, then tell the extensions.
 
@@ -271,7 +285,9 @@ class Records:
         wanted = (Operation.CREATE, Operation.UPDATE, Operation.DELETE)
         results = []
         whole = [each.data for each in operations if each.data is not None and each.op.is_whole]
-        with self._writing(actor, collection, *wanted, whole=whole) as writing:
+        with self._writing(
+            actor, collection, *wanted, whole=whole, hooks=hooks, action="batch"
+        ) as writing:
             current, sight, admitted = writing.collection, writing.sight, set[Op]()
             for index, operation in enumerate(operations):
                 with told_of(index, operation), constraints_explained(current):
@@ -310,23 +326,30 @@ class Records:
         collection: str | Sight,
         *operations: Operation,
         whole: Iterable[Mapping[str, Any]] = (),
+        hooks: bool = True,
+        action: str | None = None,
     ) -> Iterator[Writing]:
         """Open a transaction for a collection that stays as it is until the end of it.
 
         :param whole: the whole records that will be written.
+        :param action: what the extensions are told that it was, should it fail.
         """
         sight = self._admitted(actor, collection, *operations)
         sight.ask_beforehand(*operations)
         seen = sight.collection
         prepared = Prepared(seen.compiled, whole)
-        with self._database.write_raw() as work:
+        audience = self._audience if hooks else self._nobody
+        attempt = Attempt(audience, self._database, seen, action or operations[0].value)
+        is_shared = attempt.participants is not None
+        with attempt.watched(), self._database.write_raw(shared=is_shared) as work:
+            attempt.begin()
             current = self._collections.current_raw(work, seen)
             # It may have changed since it was seen, and its rules with it.
             if current is not seen:
                 sight = self._sight(actor, current)
                 sight.admit(*operations)
             with constraints_explained(current):
-                yield Writing(self._audience, work, self._statements, sight, prepared)
+                yield Writing(work, self._statements, sight, prepared, attempt)
 
 
 def _check_may_give_away(actor: Actor, owner_id: UUID | None) -> None:

@@ -16,6 +16,7 @@ from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
 from tinybase.collections.expressions import RECORDS, in_collection
 from tinybase.collections.hooks import Audience, Hooks, tell_created
+from tinybase.collections.participants import Participants, participants_of
 from tinybase.collections.record import RecordRow, shown
 from tinybase.collections.writing import check_owner_exists, constraints_explained
 from tinybase.db import Database, Work, utcnow
@@ -114,7 +115,8 @@ class RecordTransfer:
 
         :param may_refuse: how many may be; ``None`` is all of them.
         :param place: the source, and where in it the lines end; it is noted with them.
-        :param tell: tell the extensions of each record.
+        :param tell: ask the extensions about each record, and tell them of it. Those that they
+            refuse are refused lines.
         :param keep: without it everything is checked and nothing stored.
         :raises TooManyRefused: and then nothing is stored.
         """
@@ -123,12 +125,17 @@ class RecordTransfer:
             current = self._collections.current(work.connection, collection)
             if current.version != collection.version:
                 prepared = _Prepared(current, lines)
-            refused = prepared.refused + _insert(work.connection, current, prepared.rows)
-            refused.sort(key=lambda each: each.line)
+            participants = participants_of(self._audience, current) if tell else None
+            if participants is None:
+                refused = _insert(work.connection, current, prepared.rows)
+            else:
+                refused = _insert_asking(work, current, prepared.rows, participants)
+            refused = sorted(prepared.refused + refused, key=lambda each: each.line)
             if may_refuse is not None and len(refused) > may_refuse:
                 raise _too_many(lines, refused[may_refuse])
             if not keep:
                 work.connection.rollback()
+                work.callbacks.clear()
                 return refused
             if place is not None:
                 _note(work.connection, current, *place)
@@ -199,9 +206,39 @@ def _insert_singly(
     for number, row in rows.items():
         try:
             with constraints_explained(collection), connection.begin_nested():
-                check_owner_exists(connection, row.owner_id)
-                connection.execute(RECORDS.insert().values(row.columns()))
+                _insert_one(connection, row)
         except TinyBaseError as error:
+            refused.append(Refused(number, error))
+    return refused
+
+
+def _insert_one(connection: Connection, row: RecordRow) -> None:
+    check_owner_exists(connection, row.owner_id)
+    connection.execute(RECORDS.insert().values(row.columns()))
+
+
+def _insert_asking(
+    work: Work,
+    collection: Collection,
+    rows: dict[int, RecordRow],
+    participants: Participants,
+) -> list[Refused]:
+    """Insert rows one by one, as the extensions want them; change ``rows`` accordingly.
+
+    :raises TinyBaseError: ``extension_error``, which ends it all.
+    """
+    refused = []
+    for number, row in rows.items():
+        asked_for = len(work.callbacks)
+        try:
+            with constraints_explained(collection), work.connection.begin_nested():
+                rows[number] = participants.creating(work, collection, row)
+                _insert_one(work.connection, rows[number])
+                participants.written(work, collection, None, rows[number])
+        except TinyBaseError as error:
+            if error.status >= 500:
+                raise
+            del work.callbacks[asked_for:]
             refused.append(Refused(number, error))
     return refused
 

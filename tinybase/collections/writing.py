@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import pluggy
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
 from tinybase.collections.access import Operation
 from tinybase.collections.answered import answered_columns
+from tinybase.collections.attempt import Attempt
 from tinybase.collections.collection import Collection
 from tinybase.collections.compiled import (
     CompiledSchema,
@@ -25,8 +27,9 @@ from tinybase.collections.compiled import (
     from_text,
 )
 from tinybase.collections.expressions import RECORDS
-from tinybase.collections.hooks import Audience, tell_created, tell_deleted, tell_updated
+from tinybase.collections.hooks import tell_created, tell_deleted, tell_updated
 from tinybase.collections.indexes import unique_violation
+from tinybase.collections.participants import written_meanwhile
 from tinybase.collections.preconditions import version_mismatch
 from tinybase.collections.record import RecordRow
 from tinybase.collections.sight import Sight
@@ -91,24 +94,27 @@ class Writing:
     """What one actor changes in one collection, in one transaction.
 
     Whether the actor is admitted at all has been checked; whether they are given a certain
-    record is checked here. The extensions are told after the commit.
+    record is checked here. The extensions are told after the commit; those who take
+    part in it are asked before.
     """
 
     def __init__(
         self,
-        audience: Audience,
         work: RawWork,
         statements: RecordStatements,
         sight: Sight,
         prepared: Prepared,
+        attempt: Attempt,
     ) -> None:
         self.collection = sight.collection
-        self._audience = audience
+        self._audience = attempt.audience
         self._work = work
         self._statements = statements
         self.sight = sight
         self._actor = sight.actor
         self._prepared = prepared
+        self._participants = attempt.participants
+        self._attempt = attempt
 
     def create(
         self,
@@ -121,6 +127,7 @@ class Writing:
 
         :raises Conflict: ``id_conflict`` when a record has the id already.
         """
+        self._attempt.about("create", record_id)
         row = None if record_id is None else self._with_id(record_id)
         if row is not None:
             raise _id_conflict()
@@ -160,6 +167,8 @@ class Writing:
         """Replace a record whole or create it; say whether it is new."""
         row = self._with_id(record_id)
         seen = self._seen(record_id, row, Operation.UPDATE)
+        operation = Operation.CREATE if seen is None else Operation.UPDATE
+        self._attempt.about(operation.value, record_id)
         if seen is not None:
             self._check(Operation.UPDATE, seen, if_match, only_new=only_new)
             return self._overwrite(seen, self._load(data), owner_id), False
@@ -176,9 +185,14 @@ class Writing:
         """Delete a record."""
         row = self._existing(record_id, Operation.DELETE)
         self._check(Operation.DELETE, row, if_match)
+        gone, asked = self._shown(row), self._participants
+        if asked is not None:
+            asked.deleting(self._work, self.collection, gone)
         if self._work.change(self._statements.delete, _as_seen(row)) == 0:
-            raise version_mismatch("record", None)
-        tell_deleted(self._audience, self._work, self.collection, [self._shown(row)])
+            raise _not_as_seen(None if asked is None else asked.delete)
+        tell_deleted(self._audience, self._work, self.collection, [gone])
+        if asked is not None:
+            asked.written(self._work, self.collection, gone, None)
 
     def _insert(self, record_id: UUID, data: Mapping[str, Any], owner_id: UUID | None) -> RecordRow:
         self._check_owner_exists(owner_id)
@@ -192,9 +206,11 @@ class Writing:
             created_at=now,
             updated_at=now,
         )
+        if self._participants is not None:
+            record = self._participants.creating(self._work, self.collection, record)
         self._work.change(self._statements.insert, _as_stored(record))
         tell_created(self._audience, self._work, self.collection, record)
-        return record
+        return self._joined(None, record)
 
     def _overwrite(self, row: RecordRow, data: Document, owner_id: UUID | None) -> RecordRow:
         """Write a record in the place of the version that was looked at, if it differs."""
@@ -210,11 +226,24 @@ class Writing:
             version=before.version + 1,
             updated_at=utcnow(),
         )
+        asked = self._participants
+        if asked is not None:
+            after = asked.updating(self._work, self.collection, before, after)
+            if keeps_owner and equal(after.data, before.data):
+                return before
         statement = self._statements.update if keeps_owner else self._statements.give
         if self._work.change(statement, {**_as_stored(after), **_as_seen(row)}) == 0:
-            raise version_mismatch("record", None)
+            raise _not_as_seen(None if asked is None else asked.update)
         tell_updated(self._audience, self._work, self.collection, before, after)
-        return after
+        return self._joined(before, after)
+
+    def _joined(self, before: RecordRow | None, after: RecordRow) -> RecordRow:
+        """Let others add to a write; return the record as it is then."""
+        if self._participants is None or self._participants.write is None:
+            return after
+        self._participants.written(self._work, self.collection, before, after)
+        row = self._with_id(after.id)
+        return after if row is None or row.version == after.version else self._shown(row)
 
     def _load(self, data: Mapping[str, Any]) -> Document:
         return self._prepared.load(self.collection.compiled, data)
@@ -223,6 +252,7 @@ class Writing:
         return replace(row, data=self.collection.compiled.show(row.data))
 
     def _existing(self, record_id: UUID, operation: Operation) -> RecordRow:
+        self._attempt.about(operation.value, record_id)
         row = self._seen(record_id, self._with_id(record_id), operation)
         if row is None:
             raise self.sight.absent(operation, record_id)
@@ -294,6 +324,14 @@ def check_owner_exists(connection: Connection, owner_id: UUID | None) -> None:
     user = select(USERS.c.id).where(USERS.c.id == owner_id)
     if connection.execute(user.with_for_update(read=True)).one_or_none() is None:
         raise _unknown_user()
+
+
+def _not_as_seen(asked: pluggy.HookCaller | None) -> TinyBaseError:
+    """Return the error for a record that is not there any more in the version that was seen.
+
+    :param asked: the hook that was called since.
+    """
+    return written_meanwhile(asked) or version_mismatch("record", None)
 
 
 def _unknown_user() -> Invalid:

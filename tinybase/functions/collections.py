@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from tinybase.db import Session
-from tinybase.errors import BadRequest
+from tinybase.errors import BadRequest, Conflict
 from tinybase.functions.records import require_free_database
 
 
@@ -82,10 +82,17 @@ class ContextCollections:
         What is made is committed at once.
 
         :raises Invalid: with everything that is wrong with schema and options.
+        :raises Conflict: when it would have to be made in a hook inside a transaction.
         """
         found = self._collections.find(name)
         if found is not None:
             return found
+        if self._session.is_joined:
+            # Its indexes may have to wait for the end of all transactions.
+            raise Conflict(
+                f"The collection {name} is not there, and none can be made inside the transaction "
+                "of a write. Call ctx.collections.ensure in on_startup."
+            )
         require_free_database(self._session, "ctx.collections")
         try:
             return self._collections.create(name, label=label, schema=schema, options=options)

@@ -27,6 +27,9 @@ class Context:
     when the function returns and rolled back when it raises; it is always closed.
     ``records`` reads and writes records as the server itself: data is checked and hooks run,
     but access rules do not refuse. It commits at once, so commit ``db`` before.
+    In hooks that run inside a transaction, ``before_record_*``, ``on_record_write`` and the
+    like, both take part in that transaction instead: what a handler writes is committed with
+    what it was asked about, or not at all.
     ``collections`` makes the collections that an extension needs for itself.
     ``user_id`` is ``None`` for anonymous callers, application tokens and the server itself.
     ``claims`` is what extensions keep with the caller's sign-in; a copy of the call's own.

@@ -84,7 +84,13 @@ class RecordsService(Protocol):
         """Return a record."""
 
     def create(
-        self, actor: Actor, collection: str, data: Mapping[str, Any], *, owner_id: UUID | None
+        self,
+        actor: Actor,
+        collection: str,
+        data: Mapping[str, Any],
+        *,
+        owner_id: UUID | None,
+        hooks: bool,
     ) -> StoredRecord:
         """Store a record."""
 
@@ -97,10 +103,13 @@ class RecordsService(Protocol):
         *,
         owner_id: UUID | None,
         if_match: Any,
+        hooks: bool,
     ) -> StoredRecord:
         """Replace some fields of a record."""
 
-    def delete(self, actor: Actor, collection: str, record_id: UUID, *, if_match: Any) -> None:
+    def delete(
+        self, actor: Actor, collection: str, record_id: UUID, *, if_match: Any, hooks: bool
+    ) -> None:
         """Delete a record."""
 
 
@@ -114,6 +123,13 @@ class ContextRecords:
     Every write is committed at once, in a transaction of its own. While ``ctx.db`` has
     written something that is not committed yet, a write here is refused, because each
     would wait for the other.
+
+    In the hooks that run inside a transaction everything here takes part in that: reads see
+    what is not committed yet, and what is written is committed with the rest or not at all.
+    What ``ctx.db`` has written so far is added to it first.
+
+    With ``hooks=False`` no extension is asked or told of a write, not even the one that
+    writes.
     """
 
     def __init__(self, records: RecordsService, session: Session, user_id: UUID | None) -> None:
@@ -166,15 +182,17 @@ class ContextRecords:
         data: Mapping[str, Any],
         *,
         owner_id: UUID | EllipsisType | None = ...,
+        hooks: bool = True,
     ) -> StoredRecord:
         """Store a new record.
 
         :param owner_id: somebody other than the calling user, or ``None`` for nobody.
+        :param hooks: call the hooks of extensions.
         :raises Invalid: with everything that is wrong with the data.
         """
         require_free_database(self._session, "ctx.records")
         owner = self._user_id if isinstance(owner_id, EllipsisType) else owner_id
-        return self._records.create(SYSTEM, collection, data, owner_id=owner)
+        return self._records.create(SYSTEM, collection, data, owner_id=owner, hooks=hooks)
 
     def update(
         self,
@@ -184,35 +202,53 @@ class ContextRecords:
         *,
         owner_id: UUID | None = None,
         version: int | None = None,
+        hooks: bool = True,
     ) -> StoredRecord:
         """Replace the given fields of a record and keep the others.
 
         :param owner_id: whose it is from now on.
         :param version: the version that must still be the current one.
+        :param hooks: call the hooks of extensions.
         :raises PreconditionFailed: if it is not.
         """
         require_free_database(self._session, "ctx.records")
         return self._records.update(
-            SYSTEM, collection, record_id, changes, owner_id=owner_id, if_match=_versions(version)
+            SYSTEM,
+            collection,
+            record_id,
+            changes,
+            owner_id=owner_id,
+            if_match=_versions(version),
+            hooks=hooks,
         )
 
-    def delete(self, collection: str, record_id: UUID, *, version: int | None = None) -> None:
+    def delete(
+        self,
+        collection: str,
+        record_id: UUID,
+        *,
+        version: int | None = None,
+        hooks: bool = True,
+    ) -> None:
         """Delete a record.
 
         :param version: the version that must still be the current one.
+        :param hooks: call the hooks of extensions.
         :raises PreconditionFailed: if it is not.
         """
         require_free_database(self._session, "ctx.records")
-        self._records.delete(SYSTEM, collection, record_id, if_match=_versions(version))
+        self._records.delete(
+            SYSTEM, collection, record_id, if_match=_versions(version), hooks=hooks
+        )
 
 
 def require_free_database(session: Session, writer: str) -> None:
-    """Make sure that another transaction may write.
+    """Make sure that another transaction may write, unless all is one transaction anyway.
 
     :param writer: what is about to write, as authors call it.
     :raises Conflict: while the session holds locks that the other transaction waits for.
     """
-    if _has_uncommitted_writes(session):
+    if _has_uncommitted_writes(session) and not session.is_joined:
         raise Conflict(
             f"ctx.db has written something that is not committed, so {writer} would wait for "
             "it for ever. Call ctx.db.commit() first."
