@@ -65,7 +65,7 @@ class SettingDeclaration:
     ``type`` is ``str``, ``int``, ``float``, ``bool`` or ``list`` (of texts). A value comes from
     the admin API, the variable ``env`` of the environment, ``tinybase.toml``
     (``[extension.NAME]``), else ``default``. Without a value, a ``required`` one keeps the
-    extension from being loaded. A ``secret`` one is never shown.
+    extension from running. A ``secret`` one is never shown.
     """
 
     name: str
@@ -76,6 +76,23 @@ class SettingDeclaration:
     env: str | None = None
     choices: tuple[Any, ...] = ()
     description: str = ""
+
+    @property
+    def value(self) -> Any:
+        """Return the value that holds now; the host keeps it up to date.
+
+        :raises LookupError: before the extension has been loaded.
+        """
+        if "_value" in vars(self):
+            return vars(self)["_value"]
+        raise LookupError(
+            f"The setting {self.name} has no value while the module is imported, or outside of "
+            "TinyBase. Read it inside a function that runs later."
+        )
+
+    def tell(self, value: Any) -> None:
+        """Keep the value that holds now; for the host alone."""
+        object.__setattr__(self, "_value", value)
 
 
 @dataclass(frozen=True)
@@ -135,7 +152,11 @@ def tinybase_register_collections() -> Sequence[CollectionDeclaration]:
 
 @hookspec
 def tinybase_register_settings() -> Sequence[SettingDeclaration]:
-    """Called while the extensions are loaded; returns the settings of the extension."""
+    """Called while the extensions are loaded; returns the settings of the extension.
+
+    ``@register_settings`` is the short form. Return the same objects each time: their
+    ``value`` is what holds now.
+    """
     raise NotImplementedError
 
 

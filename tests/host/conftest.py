@@ -18,6 +18,7 @@ import pytest
 import sqlalchemy
 
 from tinybase import config
+from tinybase.checks import CHECKS
 from tinybase.db import Database, db
 from tinybase.db.engine import prepare
 from tinybase.errors import Conflict
@@ -69,7 +70,8 @@ def make_host(instance: Path, database: Database) -> Iterator[Callable[..., Host
 
     def make(**environ: str) -> Host:
         settings = config.load(instance, environ)
-        host = Host(settings, database, Dispatcher(settings.hooks.wait_ms), PlainFunctions)
+        dispatcher = Dispatcher(settings.hooks.wait_ms)
+        host = Host(settings, database, dispatcher, PlainFunctions, CHECKS)
         hosts.append(host)
         return host
 

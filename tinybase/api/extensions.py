@@ -16,7 +16,9 @@ from tinybase.packages.plan import Plan, document
 
 operations = Operations("extensions")
 
-STATUSES = ("enabled", "disabled", "failed", "incompatible", "missing", "quarantined")
+STATUSES = (
+    *("enabled", "disabled", "failed", "incompatible", "missing", "needs_config", "quarantined"),
+)
 
 _INSTALL_ERRORS = (
     *("invalid_source", "source_not_found", "install_disabled", "extension_exists"),
@@ -94,6 +96,43 @@ class ExtensionDeleteQuery(Query):
     purge = fields.Boolean(
         load_default=False, metadata={"description": "Also drop the data that it owns."}
     )
+
+
+class SettingInfo(Schema):
+    """A setting of an extension. The value of a secret is never shown."""
+
+    name = fields.String(required=True)
+    type = fields.String(required=True, choices=("str", "int", "float", "bool", "list"))
+    value = fields.Json(required=True, allow_none=True)
+    is_set = fields.Boolean(required=True, metadata={"description": "Whether there is a value."})
+    source = fields.String(
+        required=True,
+        metadata={"description": "database, default, tinybase.toml or the name of a variable."},
+    )
+    fault = fields.String(
+        required=True, allow_none=True, metadata={"description": "What is wrong with the value."}
+    )
+    default = fields.Json(required=True, allow_none=True)
+    required = fields.Boolean(required=True)
+    secret = fields.Boolean(required=True)
+    choices = fields.List(fields.Json(), required=True)
+    variables = fields.List(fields.String(), required=True)
+    description = fields.String(required=True)
+
+
+class ExtensionConfigResponse(Schema):
+    """The settings of an extension, and whether it runs with them."""
+
+    extension = fields.String(required=True)
+    status = fields.String(required=True, choices=STATUSES)
+    status_reason = fields.String(required=True, allow_none=True)
+    settings = fields.List(fields.Nested(SettingInfo), required=True)
+
+
+class ExtensionConfigRequest(Schema):
+    """Values by the name of the setting; null takes back what was set."""
+
+    values = fields.Object(required=True)
 
 
 class ExtensionPlanRequest(Schema):
@@ -206,6 +245,36 @@ def update_extension(call: Call) -> object:
     if "is_enabled" in call.body:
         return extensions.set_enabled(name, call.body["is_enabled"])
     return extensions.get(name)
+
+
+@operations.get(
+    "/api/admin/extensions/<extension_name>/config",
+    id="extensions_get_extension_config",
+    who=Who.ADMIN_USER,
+    answers={200: ExtensionConfigResponse},
+    errors=("extension_load_failed",),
+)
+def get_extension_config(call: Call) -> object:
+    """Return the settings of an extension, each with its value and where that comes from."""
+    return call.services.extensions.configuration.get(call.path["extension_name"])
+
+
+@operations.patch(
+    "/api/admin/extensions/<extension_name>/config",
+    id="extensions_update_extension_config",
+    who=Who.ADMIN_USER,
+    body=ExtensionConfigRequest,
+    answers={200: ExtensionConfigResponse},
+    errors=("extension_load_failed",),
+)
+def update_extension_config(call: Call) -> object:
+    """Set some settings of an extension, in every worker and without a restart.
+
+    All of them are set, or none if one does not fit. An extension that waited for a setting
+    runs from then on.
+    """
+    configuration = call.services.extensions.configuration
+    return configuration.update(call.path["extension_name"], call.body["values"])
 
 
 @operations.delete(

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinybase.cli import authoring, bundling, context, lifecycle, operating, plan
+from tinybase.cli import (
+    authoring,
+    bundling,
+    context,
+    extension_settings,
+    lifecycle,
+    operating,
+    plan,
+)
 from tinybase.cli.bundling import bundle_option, install_bundle
 from tinybase.cli.names import names_argument
 from tinybase.cli.output import (
@@ -177,6 +185,7 @@ operating.add_to(extensions)
 lifecycle.add_to(extensions)
 bundling.add_to(extensions)
 plan.add_to(extensions)
+extensions.add_command(extension_settings.config)
 
 command = extensions
 

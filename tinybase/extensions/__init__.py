@@ -174,8 +174,8 @@ __all__ = [
     "on_user_update",
     "public",
     "redact_record",
-    "register_settings",
     "register_blueprint",
+    "register_settings",
     "requires",
     "token_claims",
 ]

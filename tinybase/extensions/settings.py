@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from tinybase.extensions.rows import note_declaration
@@ -26,21 +24,6 @@ _KINDS: Mapping[type, str] = {
     bool: "true or false",
     list: "a list of texts",
 }
-
-Values = Mapping[int, Any]
-"""The values of one snapshot, by the identity of the declarations."""
-
-_values: ContextVar[Callable[[], Values] | None] = ContextVar("tinybase_settings", default=None)
-
-
-class _Declared(SettingDeclaration):
-    """A declaration that knows its latest value, for threads that an extension starts itself."""
-
-    latest: Any
-
-    def tell(self, value: Any) -> None:
-        """Keep a value, although the declaration itself never changes."""
-        object.__setattr__(self, "latest", value)
 
 
 class Setting(Generic[_T]):
@@ -110,7 +93,7 @@ class Setting(Generic[_T]):
             "choices": tuple(choices),
             "description": description,
         }
-        self._declared: _Declared | None = None
+        self._declared: SettingDeclaration | None = None
         self._name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -122,7 +105,7 @@ class Setting(Generic[_T]):
                 f"The setting {self._name} belongs to no extension. Write @register_settings "
                 "above its class."
             )
-        value: _T = read(self._declared)
+        value: _T = self._declared.value
         return value
 
     def declare(self) -> SettingDeclaration:
@@ -130,7 +113,7 @@ class Setting(Generic[_T]):
 
         :raises HandlerError: for one that cannot work.
         """
-        self._declared = _Declared(name=self._name, **self._given)
+        self._declared = SettingDeclaration(name=self._name, **self._given)
         check_setting(self._declared)
         return self._declared
 
@@ -169,40 +152,6 @@ def register_settings(cls: _C, *misplaced: object) -> _C:
     for item in found:
         note_declaration("tinybase_register_settings", item.declare(), frame)
     return cls
-
-
-def read(declaration: SettingDeclaration) -> Any:
-    """Return the value that a setting has for whoever is running now.
-
-    :raises HandlerError: when nobody has loaded the extension yet.
-    """
-    values = _values.get()
-    if values is not None:
-        found = values()
-        if id(declaration) in found:
-            return found[id(declaration)]
-    if hasattr(declaration, "latest"):
-        return declaration.latest
-    raise HandlerError(
-        f"The setting {declaration.name} has no value while the module is imported, or outside "
-        "of TinyBase. Read it inside a function that runs later."
-    )
-
-
-@contextmanager
-def reading(values: Callable[[], Values]) -> Iterator[None]:
-    """Let settings have the values of one snapshot while the block runs."""
-    token = _values.set(values)
-    try:
-        yield
-    finally:
-        _values.reset(token)
-
-
-def tell(declaration: SettingDeclaration, value: Any) -> None:
-    """Keep the latest value with a setting, for whoever runs outside of every snapshot."""
-    if isinstance(declaration, _Declared):
-        declaration.tell(value)
 
 
 def check_setting(declaration: SettingDeclaration) -> None:

@@ -14,6 +14,7 @@ from tinybase.config import Config
 from tinybase.errors import TinyBaseError, one_line
 from tinybase.extensions.rows import Handler, unclaimed
 from tinybase.extensions.signatures import HandlerError
+from tinybase.host import settings
 from tinybase.host.arranging import arrange
 from tinybase.host.contributions import DECLARATIONS, Check, Contributions
 from tinybase.host.desired import Wish
@@ -30,6 +31,7 @@ from tinybase.host.loading import (
 )
 from tinybase.host.ordering import Circle, Rules
 from tinybase.host.plugin import ExtensionPlugin, LoadError, make_plugin, register
+from tinybase.host.preparing import COLLECTIONS, Preparation
 from tinybase.host.project import FUNCTIONS_PREFIX, ProjectModule, project_modules
 from tinybase.host.recorder import IMPORT, Suspect
 from tinybase.host.snapshot import PROJECT, ExtensionState, FunctionRegistry, Loaded, Snapshot
@@ -81,19 +83,26 @@ class SnapshotBuilder:
         candidates: Sequence[Candidate],
         wishes: Mapping[str, Wish],
         overran: Overran = lambda *_: None,
+        preparation: Preparation | None = None,
     ) -> Snapshot:
         """Return a snapshot of the enabled extensions and the operator's own code.
 
         :param overran: is told at once, for what is imported next may end the process; an
             exception of it ends the building.
+        :param preparation: gives what was loaded what it needs; without one, where it is only
+            tried out, nothing is prepared.
         """
         snapshot = Snapshot(
             new_plugin_manager(), self._new_functions(), Contributions(self._checks)
         )
-        self._add_project(snapshot)
+        prepare = preparation.prepare if preparation else _prepare_nothing
+        self._add_project(snapshot, prepare)
         for candidate in candidates:
             wish = wishes.get(candidate.name, Wish())
             status, reason = self._decide(candidate, wish, snapshot, overran)
+            if candidate.name in snapshot.loaded and (trouble := prepare(snapshot, candidate.name)):
+                status, reason = trouble
+                snapshot.drop(candidate.name)
             snapshot.states[candidate.name] = _state(candidate, status, reason, snapshot)
         for name in wishes.keys() - snapshot.states.keys():
             snapshot.states[name] = _missing(name, wishes[name])
@@ -198,17 +207,25 @@ class SnapshotBuilder:
             )
         return plugin
 
-    def _add_project(self, snapshot: Snapshot) -> None:
+    def _add_project(
+        self, snapshot: Snapshot, prepare: Callable[[Snapshot, str], tuple[str, str] | None]
+    ) -> None:
         for module in project_modules(self._config):
             owner = f"{PROJECT}:{module.name}"
             try:
                 loaded = self._plugins.get(owner) or self._load_project(owner, module)
                 _collect(loaded, snapshot)
             except LoadError as error:
-                snapshot.project_failures[module.label] = safe_text(error)
-                self._report(f"{module.label} of this project", error)
-            else:
-                snapshot.loaded[owner] = loaded
+                self._project_failed(module, error, snapshot)
+                continue
+            snapshot.loaded[owner] = loaded
+            if trouble := prepare(snapshot, owner):
+                snapshot.drop(owner)
+                self._project_failed(module, LoadError(trouble[1]), snapshot)
+
+    def _project_failed(self, module: ProjectModule, error: LoadError, snapshot: Snapshot) -> None:
+        snapshot.project_failures[module.label] = safe_text(error)
+        self._report(f"{module.label} of this project", error)
 
     def _load_project(self, owner: str, module: ProjectModule) -> Loaded:
         timeout = self._config.extensions.import_timeout_seconds
@@ -296,6 +313,8 @@ def _collect(loaded: Loaded, snapshot: Snapshot) -> None:
                 snapshot.functions.add(owner, declaration)
         for hook in DECLARATIONS:
             _contribute(owner, hook, alone, snapshot.contributions)
+        declared = snapshot.contributions.by(owner, settings.HOOK)
+        snapshot.settings[owner] = tuple(settings.SettingFacts.of(item) for item in declared)
     except BaseException as error:
         snapshot.functions.discard(owner)
         snapshot.contributions.discard(owner)
@@ -322,6 +341,10 @@ def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {one_line(safe_text(error))}"
 
 
+def _prepare_nothing(snapshot: Snapshot, owner: str) -> None:  # noqa: ARG001 - see build
+    return None
+
+
 def _state(
     candidate: Candidate, status: str, reason: str | None, snapshot: Snapshot | None = None
 ) -> ExtensionState:
@@ -340,7 +363,13 @@ def _state(
         license=candidate.license,
         hooks=tuple(sorted(hooks)),
         functions=tuple(functions),
+        settings=snapshot.settings.get(candidate.name, ()) if snapshot else (),
+        collections=_collections(snapshot, candidate.name) if snapshot and loaded else (),
     )
+
+
+def _collections(snapshot: Snapshot, owner: str) -> tuple[str, ...]:
+    return tuple(item.name for item in snapshot.contributions.by(owner, COLLECTIONS))
 
 
 def _missing(name: str, wish: Wish) -> ExtensionState:

@@ -32,7 +32,9 @@ from tinybase.host.loading import new_plugin_manager
 from tinybase.host.metrics import Metrics
 from tinybase.host.ordering import Rules, Turn
 from tinybase.host.plugin import register
+from tinybase.host.preparing import Preparation, Provide
 from tinybase.host.recorder import FlightRecorder
+from tinybase.host.settings import StoredSettings
 from tinybase.host.shares import limits_of
 from tinybase.host.snapshot import ExtensionState, FunctionRegistry, Loaded, Snapshot
 from tinybase.host.staleness import outdated
@@ -59,7 +61,8 @@ class Host:
 
     ``load`` makes hooks and functions available, for a command that needs them. ``start``
     does so for a worker: it also runs ``on_startup`` and then follows every change.
-    ``stop`` undoes ``start``.
+    ``stop`` undoes ``start``. ``provide`` makes the collections that extensions declare; it is
+    set by the composition root.
 
     :param dispatcher: runs what the services announce after a commit; ``stop`` drains it.
     :param new_functions: makes an empty table of functions for each snapshot.
@@ -77,6 +80,8 @@ class Host:
         self._recorder = FlightRecorder.of(config.instance)
         self.around = Surroundings(self._recorder, limits_of(config.hooks))
         self.desired = DesiredState(database)
+        self.stored_settings = StoredSettings(database)
+        self.provide: Provide = _provide_nothing
         self._blame = Blame(database, self.desired)
         self._metrics = Metrics(database)
         self._config = config
@@ -286,7 +291,7 @@ class Host:
     def _check_enabled(self, name: str, new: Snapshot) -> None:
         """Refuse a snapshot in which an extension does not run, or stops another one."""
         state = new.states[name]
-        if state.status != "enabled":
+        if state.status not in ("enabled", "needs_config"):
             raise Conflict(
                 f"Extension '{name}' cannot be enabled: {state.reason}",
                 code="extension_load_failed",
@@ -354,7 +359,8 @@ class Host:
             *(name for item in self._retirements if not item.is_done for name in item.names),
         }
         self._builder.keep_only(in_use)
-        snapshot = self._builder.build(candidates, wishes, overran or self._overran)
+        preparation = Preparation(self._config, self.stored_settings.read(), self.provide)
+        snapshot = self._builder.build(candidates, wishes, overran or self._overran, preparation)
         self._note_deaths(snapshot)
         return snapshot
 
@@ -452,9 +458,13 @@ class Host:
         seen = {
             state.name: (state.status, state.reason)
             for state in self._current.states.values()
-            if state.status in ("enabled", "failed", "incompatible")
+            if state.status in ("enabled", "failed", "incompatible", "needs_config")
         }
         self.desired.record_status(seen)
+
+
+def _provide_nothing(extension: str, declarations: Sequence[object]) -> None:
+    """Make no collections: there is no application around."""
 
 
 def _same(one: Loaded | None, other: Loaded) -> bool:

@@ -43,8 +43,8 @@ class Preparation:
         resolved = settings.resolve(name, facts, self._stored, self._config)
         if reason := settings.trouble(name, resolved):
             return "needs_config", reason
-        pairs = zip(declared, resolved, strict=True)
-        snapshot.values.update({id(declaration): item.value for declaration, item in pairs})
+        for declaration, item in zip(declared, resolved, strict=True):
+            declaration.tell(item.value)
         return self._provide_collections(snapshot, owner, name)
 
     def _provide_collections(
@@ -57,7 +57,7 @@ class Preparation:
             self._provide(name, collections)
         except TinyBaseError as error:
             return "failed", error.detail
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a fault of one must not stop the others
             _log.exception("extension %s: its collections cannot be made", name)
             return "failed", f"{type(error).__name__}: {one_line(safe_text(error))}"
         return None

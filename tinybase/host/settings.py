@@ -166,6 +166,14 @@ def trouble(extension: str, resolved: Sequence[Resolved]) -> str | None:
     return f"{'; '.join(faults)}. tinybase extensions config {extension} shows all settings"
 
 
+def parsed(settings: Sequence[SettingFacts], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Turn texts that somebody typed into values, which are still to be checked."""
+    known = {facts.name: facts for facts in settings}
+    return {
+        name: known[name].parse(text) if name in known else text for name, text in texts.items()
+    }
+
+
 def checked(settings: Sequence[SettingFacts], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values that somebody wants to set, if all of them fit; ``None`` takes one away.
 

@@ -12,6 +12,7 @@ from tinybase.host.contributions import Contributions
 from tinybase.host.discovery import Candidate
 from tinybase.host.ordering import Arrangement
 from tinybase.host.plugin import ExtensionPlugin
+from tinybase.host.settings import SettingFacts
 from tinybase_hookspecs import FunctionDeclaration
 
 PROJECT = "project"
@@ -35,9 +36,10 @@ class FunctionRegistry(Protocol):
 class ExtensionState:
     """One extension, as lists show it.
 
-    ``status`` is ``enabled``, ``disabled``, ``failed``, ``incompatible``, ``missing`` or
-    ``quarantined``; ``reason`` says why, always where it is not ``enabled``. One that is has a
-    reason when processes died in it lately or its ``on_startup`` failed.
+    ``status`` is ``enabled``, ``disabled``, ``failed``, ``incompatible``, ``missing``,
+    ``needs_config`` or ``quarantined``; ``reason`` says why, always where it is not ``enabled``.
+    One that is has a reason when processes died in it lately or its ``on_startup`` failed.
+    ``settings`` and ``collections`` are those that it declares.
     """
 
     name: str
@@ -51,6 +53,8 @@ class ExtensionState:
     license: str = ""
     hooks: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
+    settings: tuple[SettingFacts, ...] = ()
+    collections: tuple[str, ...] = ()
 
     @property
     def is_enabled(self) -> bool:
@@ -62,7 +66,7 @@ class ExtensionState:
         """Say whether it was to run and does not, or not as it should."""
         if self.status == "enabled":
             return self.reason is not None
-        return self.status in ("failed", "quarantined")
+        return self.status in ("failed", "needs_config", "quarantined")
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Snapshot:
     ``loaded`` is in start-up order, which like that of all calls is part of the
     ``arrangement``; ``states`` covers every known extension, loaded or
     not, and ``project_failures`` maps modules of the operator's own code to what is wrong
-    with them.
+    with them. ``settings`` are what owners declare.
     """
 
     pm: pluggy.PluginManager
@@ -91,8 +95,15 @@ class Snapshot:
     arrangement: Arrangement = field(default_factory=Arrangement)
     states: dict[str, ExtensionState] = field(default_factory=dict)
     project_failures: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, tuple[SettingFacts, ...]] = field(default_factory=dict)
     _users: int = 0
     _free: threading.Condition = field(default_factory=threading.Condition)
+
+    def drop(self, owner: str) -> None:
+        """Take out what an owner gave, because it cannot run after all; its settings stay known."""
+        loaded = self.loaded.pop(owner)
+        self.functions.discard(loaded.plugin.name if loaded.candidate else owner)
+        self.contributions.discard(owner)
 
     def enter(self) -> None:
         """Count somebody who works with the snapshot."""

@@ -20,6 +20,7 @@ from tinybase.host.metrics import Metrics, Totals
 from tinybase.packages import addresses
 from tinybase.packages.bundles import Bundles
 from tinybase.packages.closure import applies
+from tinybase.packages.configuration import Configuration
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.history import History
 from tinybase.packages.lock import Lock
@@ -55,6 +56,7 @@ class Extensions:
         self.synchronisation = Sync(self._pipeline, config)
         self.bundles = Bundles(self._pipeline, config)
         self._metrics = Metrics(database)
+        self.configuration = Configuration(config, host, self._try_out)
 
     # --- what is there ---------------------------------------------------------------
 
@@ -226,9 +228,8 @@ class Extensions:
             # Nothing is tried out here: this must work whatever an extension does.
             self._host.desired.set_enabled(canonical, is_enabled=False)
             return self._view(self._switched_off(canonical))
-        wishes = self._host.desired.read() | {canonical: Wish()}
-        state = self._probe(wishes, everything=True)[canonical]
-        if state.status != "enabled":
+        state = self._try_out(canonical)
+        if state.status not in ("enabled", "needs_config"):
             raise does_not_load(
                 f"Extension '{canonical}' cannot be enabled: {state.reason}", state.reason or ""
             )
@@ -249,7 +250,8 @@ class Extensions:
         if self._host.is_loaded:
             return self.get(name)
         wish = self._host.desired.read().get(name, Wish())
-        return self._view(tried[name] if wish.is_enabled else self._switched_off(name))
+        state = self.configuration.judged(tried[name])
+        return self._view(state if wish.is_enabled else self._switched_off(name))
 
     def known_name(self, name: str) -> str:
         """Return the canonical name of an extension, without importing any.
@@ -294,12 +296,21 @@ class Extensions:
         return dict(self._observe(wishes, everything=everything).states)
 
     def _observe(self, wishes: dict[str, Wish], *, everything: bool = False) -> Observation:
-        return self._pipeline.verifier.observe(
+        found = self._pipeline.verifier.observe(
             current_generation(self._config.instance),
             wishes,
             expected=len(self._pipeline.lock().extensions),
             everything=everything,
         )
+        states = {name: self.configuration.judged(item) for name, item in found.states.items()}
+        idle = [name for name, item in states.items() if item.status == "needs_config"]
+        return replace(found, states=states).without(idle)
+
+    def _try_out(self, name: str) -> ExtensionState:
+        """Return what becomes of an extension if it is enabled."""
+        canonical = self.known_name(name)
+        wishes = self._host.desired.read() | {canonical: Wish()}
+        return self._probe(wishes, everything=True)[canonical]
 
     def _rows(self) -> dict[str, Row]:
         columns = (_table.c.id, _table.c.name, _table.c.created_at, _table.c.updated_at)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from tinybase.host.ordering import Circle, Statement, Turn
+from tinybase.host.settings import SettingFacts
 from tinybase.host.snapshot import ExtensionState
 from tinybase.host.stats import HandlerStats
 
@@ -43,6 +44,14 @@ class Observation:
         """Return the handlers in that order."""
         return [turn.handler for turn in self.turns]
 
+    def without(self, idle: Collection[str]) -> Self:
+        """Leave out what extensions do that would load and still do not run."""
+        return replace(
+            self,
+            turns=[turn for turn in self.turns if turn.handler.extension not in idle],
+            functions=[item for item in self.functions if item.owner not in idle],
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return it as one process writes it for another."""
         return {
@@ -69,8 +78,13 @@ class Observation:
 
 
 def _state(item: Mapping[str, Any]) -> ExtensionState:
-    lists = {"hooks": tuple(item["hooks"]), "functions": tuple(item["functions"])}
-    return ExtensionState(**{**item, **lists})
+    read = {
+        "hooks": tuple(item["hooks"]),
+        "functions": tuple(item["functions"]),
+        "settings": tuple(SettingFacts.from_json(facts) for facts in item["settings"]),
+        "collections": tuple(item["collections"]),
+    }
+    return ExtensionState(**{**item, **read})
 
 
 def _turn(item: Mapping[str, Any]) -> Turn:

@@ -20,6 +20,7 @@ _REMEDIES = {
         "Run tinybase extensions sync with the extensions.lock that names it, or install it again; "
         "tinybase extensions uninstall {0} forgets it."
     ),
+    "needs_config": "Set it, or run tinybase extensions disable {0}.",
     "quarantined": "Update it, then run tinybase extensions enable {0}.",
 }
 

@@ -16,7 +16,7 @@ def upgrade() -> None:
         "extension_settings",
         sa.Column("extension", sa.String(length=255), nullable=False),
         sa.Column("name", sa.String(length=63), nullable=False),
-        sa.Column("value", Json(), nullable=False),
+        sa.Column("value", Json, nullable=False),
         sa.Column("updated_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("extension", "name"),
     )

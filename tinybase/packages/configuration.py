@@ -1,0 +1,153 @@
+"""The settings of extensions, for the people who set them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+from tinybase.config import Config
+from tinybase.errors import Conflict
+from tinybase.host import ExtensionState, Host
+from tinybase.host.settings import (
+    Resolved,
+    SettingFacts,
+    Stored,
+    checked,
+    parsed,
+    resolve,
+    trouble,
+)
+
+_KNOWN = ("enabled", "needs_config")
+
+TryOut = Callable[[str], ExtensionState]
+"""Loads an extension in another process, as if it were enabled, and says what became of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingView:
+    """A setting as it may be shown: the value of a secret is not.
+
+    ``source`` is ``database``, the name of an environment variable, ``tinybase.toml`` or
+    ``default``; ``variables`` are those that are read, the strongest first.
+    """
+
+    name: str
+    type: str
+    value: Any
+    is_set: bool
+    source: str
+    fault: str | None
+    default: Any
+    required: bool
+    secret: bool
+    choices: tuple[Any, ...]
+    variables: tuple[str, ...]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionConfig:
+    """The settings of one extension, and whether it runs with them."""
+
+    extension: str
+    status: str
+    status_reason: str | None
+    settings: Sequence[SettingView]
+
+
+class Configuration:
+    """Shows and changes the settings of extensions.
+
+    :param try_out: see :data:`TryOut`; for extensions that this process has not loaded.
+    """
+
+    def __init__(self, config: Config, host: Host, try_out: TryOut) -> None:
+        self._config = config
+        self._host = host
+        self._try_out = try_out
+
+    def get(self, name: str) -> ExtensionConfig:
+        """Return the settings of an extension, by any spelling of its name.
+
+        :raises NotFound: if it is neither installed nor wished for.
+        :raises Conflict: if it cannot be loaded, so that nobody knows its settings.
+        """
+        return self._view(self._declared(name))
+
+    def update(self, name: str, values: Mapping[str, Any]) -> ExtensionConfig:
+        """Set some settings; ``None`` takes back what was set. Every worker follows.
+
+        :raises Invalid: with everything that is wrong with the values.
+        """
+        state = self._declared(name)
+        self._host.stored_settings.change(state.name, checked(state.settings, values))
+        if self._host.is_loaded:
+            self._host.refresh()
+            return self._view(self._declared(name))
+        return self._view(state)
+
+    def update_from_texts(
+        self, name: str, texts: Mapping[str, str], *, unset: Sequence[str] = ()
+    ) -> ExtensionConfig:
+        """Set some settings from what somebody typed; see :meth:`update`."""
+        state = self._declared(name)
+        return self.update(state.name, parsed(state.settings, texts) | dict.fromkeys(unset))
+
+    def judged(self, state: ExtensionState) -> ExtensionState:
+        """Return the state of an extension that was only tried out, in view of its settings."""
+        if state.status != "enabled" or not state.settings:
+            return state
+        stored = self._host.stored_settings.read()
+        reason = trouble(state.name, self._resolved(state, stored))
+        return replace(state, status="needs_config", reason=reason) if reason else state
+
+    def _declared(self, name: str) -> ExtensionState:
+        if self._host.is_loaded:
+            state = self._host.extension(name)
+            if state.status in _KNOWN:
+                return state
+        tried = self._try_out(canonicalize_name(name))
+        if tried.status not in _KNOWN:
+            raise Conflict(
+                f"The settings of {tried.name} are not known, for it cannot be loaded: "
+                f"{tried.reason}",
+                code="extension_load_failed",
+                status_reason=tried.reason,
+            )
+        return tried
+
+    def _resolved(self, state: ExtensionState, stored: Stored) -> Sequence[Resolved]:
+        return resolve(state.name, state.settings, stored, self._config)
+
+    def _view(self, state: ExtensionState) -> ExtensionConfig:
+        if not self._host.is_loaded:
+            state = self.judged(replace(state, status="enabled", reason=None))
+        resolved = self._resolved(state, self._host.stored_settings.read())
+        return ExtensionConfig(
+            extension=state.name,
+            status=state.status,
+            status_reason=state.reason,
+            settings=[_shown(state.name, item) for item in resolved],
+        )
+
+
+def _shown(extension: str, item: Resolved) -> SettingView:
+    facts: SettingFacts = item.facts
+    return SettingView(
+        name=facts.name,
+        type=facts.type,
+        value=None if facts.secret else item.value,
+        is_set=item.value is not None,
+        source=item.source,
+        fault=item.fault,
+        default=None if facts.secret else facts.default,
+        required=facts.required,
+        secret=facts.secret,
+        choices=facts.choices,
+        variables=facts.variables(extension),
+        description=facts.description,
+    )
