@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from tinybase import web
 from tinybase.host import Check, settings
 
 CHECKS: Final[Mapping[str, Check]] = {
     settings.HOOK: settings.check,
+    web.HOOK: web.check_blueprint,
 }
 """The check of each collecting hook that has one."""

@@ -75,6 +75,7 @@ def _services(app: Flask, config: Config, engine: Engine, make_extensions: Make)
         kept_answers=KeptAnswers(database, config),
         collections=collections,
         records=records,
+        contexts=contexts,
         functions=Functions(database, config, host, settings, contexts),
         make_extensions=partial(make_extensions, config, database, host),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from io import BufferedReader, RawIOBase
+from typing import Any, BinaryIO, cast
 
 from flask import Request
 from marshmallow import ValidationError
@@ -30,8 +31,7 @@ class BodyReader:
 
         :raises TinyBaseError: ``payload_too_large``.
         """
-        if (request.content_length or 0) > self._largest:
-            raise self._too_large()
+        refuse_declared_size(request, self._largest)
 
     def read(self, request: Request, *, required: bool) -> dict[str, Any]:
         """Return the JSON object in the body; without ``required``, no body is an empty one.
@@ -54,13 +54,41 @@ class BodyReader:
         except ClientDisconnected as error:
             raise BadRequest("The body is shorter than its Content-Length.") from error
         if len(raw) > self._largest:
-            raise self._too_large()
+            raise _too_large(self._largest)
         return raw
 
-    def _too_large(self) -> TinyBaseError:
-        return TinyBaseError(
-            f"The body exceeds maximum size of {self._largest} bytes.", code="payload_too_large"
-        )
+
+def refuse_declared_size(request: Request, largest: int) -> None:
+    """Refuse a body that says itself that it is too large, before anything is read.
+
+    :raises TinyBaseError: ``payload_too_large``.
+    """
+    if (request.content_length or 0) > largest:
+        raise _too_large(largest)
+
+
+def bounded(stream: BinaryIO, largest: int) -> BinaryIO:
+    """Return a body that fails with ``payload_too_large`` when it is read beyond a size."""
+    return cast("BinaryIO", BufferedReader(_Bounded(stream, largest)))
+
+
+class _Bounded(RawIOBase):
+    def __init__(self, stream: BinaryIO, largest: int) -> None:
+        super().__init__()
+        self._stream = stream
+        self._largest = self._left = largest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        # One byte more tells that there would have been more.
+        data = self._stream.read(min(len(buffer), self._left + 1))
+        self._left -= len(data)
+        if self._left < 0:
+            raise _too_large(self._largest)
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def load_body(data: dict[str, Any], schema: Schema) -> dict[str, Any]:
@@ -75,6 +103,12 @@ def load_body(data: dict[str, Any], schema: Schema) -> dict[str, Any]:
     except ValidationError as error:
         raise Invalid(load_faults(error.messages, "body")) from error
     return loaded
+
+
+def _too_large(largest: int) -> TinyBaseError:
+    return TinyBaseError(
+        f"The body exceeds maximum size of {largest} bytes.", code="payload_too_large"
+    )
 
 
 def _check_type(request: Request) -> None:

@@ -42,7 +42,7 @@ class Endpoint:
 
     def __call__(self, **path: str) -> Response:
         """Answer Flask's current request."""
-        return self.answer(_plain(request), path).as_response()
+        return self.answer(plain(request), path).as_response()
 
     def answer(self, current: Request, path: Mapping[str, str]) -> Reply:
         """Answer a request, which must be the current one."""
@@ -106,7 +106,7 @@ class Endpoint:
         return orjson.dumps(dumped)
 
 
-def _plain(proxy: Any) -> Request:
+def plain(proxy: Any) -> Request:
     """Return the request itself, which unlike Flask's proxy outlives its context."""
     plain: Request = proxy._get_current_object()  # noqa: SLF001 - Werkzeug documents it
     return plain

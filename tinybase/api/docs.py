@@ -6,20 +6,23 @@ nobody else learns who reads them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import orjson
 from flask import Flask, Response, request, send_file
 
+from tinybase.api.contributed_openapi import paths_of
 from tinybase.api.openapi import build_document
 from tinybase.api.operation import Operation
 from tinybase.api.reply import JSON_TYPE
 from tinybase.api.routes import add_options
 from tinybase.errors import NotFound
+from tinybase.web import Route
 
 _SWAGGER = """<!doctype html>
 <html lang="en">
@@ -90,12 +93,42 @@ PAGES = (
 )
 
 
-def register_docs(app: Flask, operations: Sequence[Operation], *, pages: bool) -> None:
-    """Serve the document, and the pages if they are wanted."""
+class Document:
+    """The OpenAPI document: the operations, and what routes extensions have at the moment.
 
-    @lru_cache(maxsize=1)
-    def document() -> bytes:
-        return orjson.dumps(build_document(operations))
+    :param routes: returns these.
+    """
+
+    def __init__(
+        self, operations: Sequence[Operation], routes: Callable[[], Sequence[Route]]
+    ) -> None:
+        self._operations = operations
+        self._routes = routes
+        self._known: tuple[Sequence[Route], bytes] | None = None
+
+    def __call__(self) -> bytes:
+        """Return the document, made anew when the routes are others."""
+        routes = self._routes()
+        known = self._known
+        if known is None or known[0] != routes:
+            document = {**self._own, "paths": {**self._own["paths"], **paths_of(routes)}}
+            self._known = known = (routes, orjson.dumps(document))
+        return known[1]
+
+    @cached_property
+    def _own(self) -> dict[str, Any]:
+        return build_document(self._operations)
+
+
+def register_docs(
+    app: Flask,
+    operations: Sequence[Operation],
+    routes: Callable[[], Sequence[Route]],
+    *,
+    pages: bool,
+) -> None:
+    """Serve the document, and the pages if they are wanted."""
+    document = Document(operations, routes)
 
     def openapi() -> Response:
         return Response(document(), content_type=JSON_TYPE)

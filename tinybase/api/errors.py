@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Any
 
 import orjson
 from flask import Flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.http import HTTP_STATUS_CODES
 
 from tinybase.api.headers import current_environ, request_id
 from tinybase.api.reply import Reply
@@ -30,6 +30,16 @@ _CODE_OF_STATUS = {
     414: "uri_too_long",
     415: "unsupported_media_type",
     431: "headers_too_large",
+}
+_CODE_OF_ABORT = {
+    401: "not_authenticated",
+    403: "forbidden",
+    409: "conflict",
+    412: "version_mismatch",
+    422: "rejected_by_extension",
+    428: "precondition_required",
+    429: "rate_limited",
+    503: "extension_unavailable",
 }
 _DETAIL_OF_STATUS = {
     404: "There is nothing at this address.",
@@ -57,7 +67,9 @@ def render(error: TinyBaseError) -> Reply:
     """Answer a foreseen fault."""
     status = error.status
     if status == 500:
-        log.error("%s (request %s)", error.detail, request_id(), exc_info=error)
+        # What an extension did wrong has been logged by the guard, with its traceback.
+        known = error.code == "extension_error"
+        log.error("%s (request %s)", error.detail, request_id(), exc_info=None if known else error)
     elif status > 500:
         log.warning("%s: %s (request %s)", error.code, error.detail, request_id())
     members = dict(error.members)
@@ -80,9 +92,27 @@ def render_http(error: HTTPException) -> Reply:
     headers = {}
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
-    detail = _DETAIL_OF_STATUS.get(status) or f"{HTTPStatus(status).phrase}."
+    detail = _DETAIL_OF_STATUS.get(status) or f"{_phrase(status)}."
     code = _CODE_OF_STATUS.get(status, "internal_error" if status >= 500 else "bad_request")
     return _answer(status, code, detail, {}, headers)
+
+
+def render_aborted(error: HTTPException, extension: str) -> Reply:
+    """Answer what a view of an extension refuses in Flask's way, in the words of its author."""
+    status = error.code or 500
+    code = _CODE_OF_ABORT.get(status) or _CODE_OF_STATUS.get(status)
+    if code is None:
+        code = "extension_error" if status >= 500 else "bad_request"
+    said = vars(error).get("description")
+    text = str(said) if said else _DETAIL_OF_STATUS.get(status) or f"{_phrase(status)}."
+    detail: object = text
+    if status == 422:
+        detail = _dicts([Fault(("body",), text, code)])
+    headers = {k: v for k, v in error.get_headers() if k.lower() != "content-type"}
+    if status == 401:
+        headers.setdefault("WWW-Authenticate", _challenge(code))
+    members = {"extension": extension} if status >= 500 or status == 422 else {}
+    return _answer(status, code, detail, members, headers)
 
 
 def render_unforeseen(error: Exception) -> Reply:
@@ -99,6 +129,11 @@ def _answer(
 ) -> Reply:
     body = {"detail": detail, "code": code, "request_id": request_id(), **members}
     return Reply(status, headers, orjson.dumps(body, default=str))
+
+
+def _phrase(status: int) -> str:
+    """Return the name of a status; extensions may choose one that has none."""
+    return HTTP_STATUS_CODES.get(status, "Refused")
 
 
 def _challenge(code: str) -> str:

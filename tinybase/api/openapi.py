@@ -17,7 +17,7 @@ from tinybase.api.operation import Operation, Who
 from tinybase.api.schemas import Schema
 from tinybase.errors import STATUS_OF_CODE
 
-__all__ = ["ErrorResponse", "ValidationErrorResponse", "build_document"]
+__all__ = ["ErrorResponse", "ValidationErrorResponse", "build_document", "error_responses"]
 
 SECURITY_SCHEME = "HTTPBearer"
 
@@ -140,6 +140,12 @@ def _success(status: int, schema: type[Schema] | None, *, many: bool) -> dict[st
         body: Any = {"type": "array", "items": schema} if many else schema
         response["content"] = {"application/json": {"schema": body}}
     return response
+
+
+def error_responses(*, with_token: bool) -> dict[str, Any]:
+    """Return references to the errors that an operation with a body may have."""
+    statuses = sorted({*_ANY, *_WITH_BODY, *(_WITH_TOKEN if with_token else ())})
+    return {str(s): {"$ref": f"#/components/responses/{_response_name(s)}"} for s in statuses}
 
 
 def _failures(operation: Operation) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Flask
 
 from tinybase.api import (
@@ -16,7 +18,7 @@ from tinybase.api import (
     settings,
     users,
 )
-from tinybase.api.contributed import register_contributed
+from tinybase.api.contributed import make_mounts, register_contributed, routes_now
 from tinybase.api.cors import register_cors
 from tinybase.api.direct import DirectEntry
 from tinybase.api.docs import register_docs
@@ -54,8 +56,10 @@ def register(app: Flask, services: Services) -> None:
     register_headers(app)
     register_cors(app, services.config.cors)
     endpoints = add_operations(app, services, operations)
-    register_contributed(app, services)
-    register_docs(app, operations, pages=services.config.api.docs)
+    mounts = make_mounts(services)
+    register_contributed(app, services, mounts)
+    routes = partial(routes_now, services.host, mounts)
+    register_docs(app, operations, routes, pages=services.config.api.docs)
     # The code of functions may count on Flask being around it.
     direct = [(path, each) for path, each in endpoints if each.operation.who is not Who.FUNCTION]
     app.wsgi_app = DirectEntry(app, direct)  # type: ignore[method-assign]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tinybase.config import Config
     from tinybase.db import Database
     from tinybase.functions.calls import Functions
+    from tinybase.functions.contexts import Contexts
     from tinybase.host import Host
     from tinybase.idempotency import KeptAnswers
     from tinybase.packages.extensions import Extensions
@@ -38,6 +39,7 @@ class Services:
     kept_answers: KeptAnswers
     collections: Collections
     records: Records
+    contexts: Contexts
     functions: Functions
     make_extensions: Callable[[], Extensions]
 

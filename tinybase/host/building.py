@@ -39,6 +39,9 @@ from tinybase.host.stats import safe_text
 
 _log = logging.getLogger(__name__)
 
+ROUTES = "tinybase_register_blueprints"
+"""The hook whose contributions are listed as the routes of an extension."""
+
 
 Overran = Callable[[str, str], str | None]
 """Is told of an extension whose import goes on and why that is too long; returns the reason
@@ -351,6 +354,7 @@ def _state(
     loaded = snapshot.loaded.get(candidate.name) if snapshot else None
     hooks = {stats.hook for stats in loaded.plugin.handlers} if loaded else set()
     functions = snapshot.functions.names(candidate.name) if snapshot and loaded else ()
+    routes = snapshot.contributions.shown(candidate.name, ROUTES) if snapshot and loaded else ()
     return ExtensionState(
         name=candidate.name,
         version=candidate.version,
@@ -365,6 +369,7 @@ def _state(
         functions=tuple(functions),
         settings=snapshot.settings.get(candidate.name, ()) if snapshot else (),
         collections=_collections(snapshot, candidate.name) if snapshot and loaded else (),
+        routes=tuple(routes),
     )
 
 

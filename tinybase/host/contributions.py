@@ -28,9 +28,9 @@ DECLARATIONS: Final[Mapping[str, type]] = {
 Contribution = tuple[str, Any]
 """The owner, as functions have one, and the declaration."""
 
-Check = Callable[[str, Any, Sequence[Contribution]], None]
+Check = Callable[[str, Any, Sequence[Contribution]], Sequence[str] | None]
 """Refuses an owner's declaration, in view of those taken in before, with a ``HandlerError`` or
-``TinyBaseError`` that says what is wrong and the remedy."""
+``TinyBaseError`` that says what is wrong and the remedy; returns how lists show it, if they do."""
 
 
 class Contributions:
@@ -42,6 +42,7 @@ class Contributions:
     def __init__(self, checks: Mapping[str, Check]) -> None:
         self._checks = checks
         self._taken: dict[str, list[Contribution]] = {hook: [] for hook in DECLARATIONS}
+        self._shown: dict[tuple[str, str], list[str]] = {}
 
     def add(self, owner: str, hook: str, declarations: object) -> None:
         """Take in what an owner's implementation of a hook returned.
@@ -63,13 +64,15 @@ class Contributions:
                     f"Return a list of {expected.__name__} objects."
                 )
             if check is not None:
-                check(owner, declaration, self._taken[hook])
+                shown = check(owner, declaration, self._taken[hook])
+                self._shown.setdefault((owner, hook), []).extend(shown or ())
             self._taken[hook].append((owner, declaration))
 
     def discard(self, owner: str) -> None:
         """Forget what an owner contributed, because its loading failed after all."""
         for hook, taken in self._taken.items():
             self._taken[hook] = [item for item in taken if item[0] != owner]
+            self._shown.pop((owner, hook), None)
 
     def of(self, hook: str) -> list[Contribution]:
         """Return who contributed what through a hook, in the order of loading."""
@@ -78,6 +81,10 @@ class Contributions:
     def by(self, owner: str, hook: str) -> list[Any]:
         """Return what one owner contributed through a hook."""
         return [declaration for who, declaration in self._taken[hook] if who == owner]
+
+    def shown(self, owner: str, hook: str) -> list[str]:
+        """Return how lists show what one owner contributed through a hook."""
+        return list(self._shown.get((owner, hook), ()))
 
 
 def _kind(value: object) -> str:

@@ -129,6 +129,10 @@ class Host:
         """Keep to one snapshot while the block runs, whatever is switched meanwhile."""
         return self._binding.bound()
 
+    def share(self) -> Callable[[], None]:
+        """Keep the snapshot for work that outlives its request; return what lets go of it."""
+        return self._binding.share()
+
     # --- what is there ---------------------------------------------------------------
 
     @property
@@ -177,7 +181,16 @@ class Host:
         :raises NotFound: if it is neither installed nor wished for.
         """
         name = self.extension(name).name
-        return self._metrics.read(name, self.handlers(name))
+        return self._metrics.read(name, self._counters(name))
+
+    def _counters(self, name: str | None = None) -> list[HandlerStats]:
+        """Return everything of an extension, or of all, whose calls are counted."""
+        return [
+            stats
+            for loaded in self.snapshot.loaded.values()
+            if name is None or loaded.name == name
+            for stats in (*loaded.plugin.handlers, *loaded.plugin.counters)
+        ]
 
     def project_failures(self) -> dict[str, str]:
         """Return what is wrong with modules of the operator's own code."""
@@ -431,7 +444,7 @@ class Host:
                     _log.error("could not %s: %s", what, why)
 
     def _publish(self) -> None:
-        self._metrics.publish(self.handlers())
+        self._metrics.publish(self._counters())
 
     # --- lifecycle hooks -------------------------------------------------------------
 

@@ -63,11 +63,22 @@ class ExtensionPlugin:
         self.name = name
         self.implementations: list[Implementation] = []
         self._label = label or name
+        self._counters: dict[tuple[str, str], HandlerStats] = {}
 
     @property
     def handlers(self) -> list[HandlerStats]:
         """Return all handlers, which is everything that is not only there to be collected."""
         return [item.stats for item in self.implementations if item.stats is not None]
+
+    @property
+    def counters(self) -> list[HandlerStats]:
+        """Return the counters of what is called without being a handler, such as a view."""
+        return list(self._counters.values())
+
+    def counter(self, hook: str, name: str) -> HandlerStats:
+        """Return the counters of something that was contributed, which stay with the plugin."""
+        known = self._counters.get((hook, name))
+        return known or self._counters.setdefault((hook, name), HandlerStats(self.name, hook, name))
 
     def add(
         self,

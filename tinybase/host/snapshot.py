@@ -55,6 +55,7 @@ class ExtensionState:
     functions: tuple[str, ...] = ()
     settings: tuple[SettingFacts, ...] = ()
     collections: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
 
     @property
     def is_enabled(self) -> bool:

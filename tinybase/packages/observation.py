@@ -81,6 +81,7 @@ def _state(item: Mapping[str, Any]) -> ExtensionState:
     read = {
         "hooks": tuple(item["hooks"]),
         "functions": tuple(item["functions"]),
+        "routes": tuple(item["routes"]),
         "settings": tuple(SettingFacts.from_json(facts) for facts in item["settings"]),
         "collections": tuple(item["collections"]),
     }

@@ -103,7 +103,7 @@ def view(
         generation=generation if state.managed else None,
         hooks=state.hooks,
         functions=state.functions,
-        routes=(),
+        routes=state.routes,
         installed_at=_time(locked.installed_at if locked else None) or _created(row),
         updated_at=row.updated_at if row else _time(locked.updated_at if locked else None),
         update_available=newer.get((state.name, state.version)) if locked else None,
