@@ -12,7 +12,9 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
@@ -29,6 +31,7 @@ from flask.testing import FlaskClient
 from tinybase import config
 from tinybase.api.services import Services
 from tinybase.app import create_app
+from tinybase.auth.passwords import Passwords
 from tinybase.db import migrate
 
 PASSWORD = "correct horse battery staple"
@@ -156,10 +159,21 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+@cache
+def _hash_of_password() -> str:
+    """Hash the password of everybody once; it is meant to take long, and it works as ever."""
+    return Passwords(config.AuthConfig()).hash(PASSWORD)
+
+
 def sign_up(app: Flask, email: str, *, is_admin: bool = False) -> Person:
     """Make an account and sign it in."""
     services: Services = app.extensions["tinybase"]
-    with app.app_context():
+    passwords, known = services.users.passwords, _hash_of_password()
+    with (
+        app.app_context(),
+        patch.object(passwords, "hash", return_value=known),
+        patch.object(passwords, "verify", return_value=True),
+    ):
         account = services.users.create(email, PASSWORD, is_admin=is_admin)
         login = services.tokens.login(email, PASSWORD, address="127.0.0.1")
     return Person(account.id, account.email, PASSWORD, login.access_token)

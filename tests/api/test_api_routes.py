@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, url_for
 from openapi_spec_validator import validate
 
 from tinybase.api.operation import Operation, Who
@@ -169,6 +169,17 @@ def assert_refused_in_shape(answer, about: str) -> None:
 
 def assert_no_server_error(answer, about: str) -> None:
     assert answer.status_code < 500, f"{about}: {answer.status_code} {answer.text}"
+
+
+def test_flask_writes_the_address_of_an_operation(app):
+    given = {"collection_name": "büro", "record_id": "7"}
+
+    with app.test_request_context():
+        address = url_for("collections_get_record", **given)
+        again = url_for("collections_get_record", **given, view="long")
+
+    assert address == "/api/collections/b%C3%BCro/records/7"
+    assert again == f"{address}?view=long"
 
 
 class TestDocument:
