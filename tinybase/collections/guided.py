@@ -161,8 +161,10 @@ class GuidedSight(Sight):
         return [_condition(answer) for answer in self._deciders.filters(event=event) if answer]
 
     def _is_redactable(self, name: str) -> bool:
-        bare = name.removeprefix("data.")
-        return name not in SYSTEM_FIELDS and bare in self.collection.compiled.specs
+        bare, redactable = name.removeprefix("data."), self._deciders.redactable
+        if name in SYSTEM_FIELDS or bare not in self.collection.compiled.specs:
+            return False
+        return redactable is None or bare in redactable
 
     def _facts(self) -> Mapping[str, Any]:
         # Whoever asks, be it through which door: it need not be the one who caused it all.

@@ -11,7 +11,7 @@ import pluggy
 from tinybase.actors import Actor, ActorKind
 from tinybase.collections.collection import Collection
 from tinybase.collections.hooks import Hooks
-from tinybase.host.plugin import is_heard
+from tinybase.host.plugin import declared_fields, is_heard
 
 _NAMES: Final = ("tinybase_can_access", "tinybase_filter_records", "tinybase_redact_record")
 _MOST_KNOWN: Final = 10_000
@@ -19,11 +19,15 @@ _MOST_KNOWN: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Deciders:
-    """The hooks that somebody wants to be asked about a collection; at least one of them."""
+    """The hooks that somebody wants to be asked about a collection; at least one of them.
+
+    ``redactable`` are the fields that may be redacted; ``None`` is all, where any may be.
+    """
 
     access: pluggy.HookCaller | None
     filters: pluggy.HookCaller | None
     redact: pluggy.HookCaller | None
+    redactable: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,11 @@ class Jury:
 
 
 def _deciders(callers: Sequence[pluggy.HookCaller], collection: str) -> Deciders | None:
-    deciders = [
-        caller if is_heard(caller, "collection", collection) else None for caller in callers
-    ]
-    return Deciders(*deciders) if any(deciders) else None
+    field = "collection"
+    access, filters, redact = (
+        caller if is_heard(caller, field, collection) else None for caller in callers
+    )
+    if access is None and filters is None and redact is None:
+        return None
+    redactable = declared_fields(redact, field, collection) if redact else None
+    return Deciders(access, filters, redact, redactable)

@@ -23,9 +23,11 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    false,
     func,
     or_,
     select,
+    true,
     type_coerce,
 )
 from sqlalchemy.types import NullType, TypeEngine
@@ -248,7 +250,10 @@ class QueryBuilder:
         names = [f"{name}_{number}" for number in range(len(term.values))]
         bound = [bindparam(each, type_=target.bound_type) for each in names]
         where: ColumnElement[bool]
-        if operator == "in":
+        if operator in SEVERAL and not bound:
+            # Code may give no value at all; a compiled statement has no words for that.
+            where = false() if operator == "in" else true()
+        elif operator == "in":
             where = value.in_(bound)
         elif operator == "nin":
             where = or_(value.not_in(bound), value.is_(None))

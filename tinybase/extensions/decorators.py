@@ -71,6 +71,25 @@ class FunctionDecorator(Protocol):
     ) -> Callable[[_F], _F]: ...
 
 
+class RedactDecorator(Protocol):
+    """A decorator for what is left out of records; ``fields`` names all that it changes."""
+
+    @overload
+    def __call__(self, function: _F, /) -> _F: ...
+    @overload
+    def __call__(
+        self,
+        *,
+        collection: _Filter = None,
+        fields: _Names | None = None,
+        priority: int = 0,
+        before: _Names = (),
+        after: _Names = (),
+        tryfirst: bool = False,
+        trylast: bool = False,
+    ) -> Callable[[_F], _F]: ...
+
+
 class _EventDecorator:
     """Note a handler for one hook; ``filters`` maps its keywords to fields of the event."""
 
@@ -84,6 +103,7 @@ class _EventDecorator:
         # function's own __module__ is a library's if a foreign decorator wrapped it.
         place = Place.of(sys._getframe(1))  # noqa: SLF001
         order = self._read_order(options)
+        fields = self._read_fields(options)
         filters = self._read_filters(options)
 
         def decorate(function: _F) -> _F:
@@ -96,6 +116,7 @@ class _EventDecorator:
                     filters=filters,
                     order=order,
                     place=place,
+                    fields=fields,
                 )
             )
             return function
@@ -136,6 +157,10 @@ class _EventDecorator:
             f'Write {name}=("audit-trail",).'
         )
 
+    def _read_fields(self, options: dict[str, Any]) -> tuple[str, ...] | None:  # noqa: ARG002
+        """Take what the handler may change out of the options."""
+        return None
+
     def _read_filters(self, options: dict[str, Any]) -> dict[str, tuple[str, ...]]:
         unknown = sorted(set(options) - set(self._filters))
         if unknown:
@@ -164,6 +189,22 @@ class _EventDecorator:
         if example:
             return f"Write @{self.__name__}({example}), or @{self.__name__}() for all."
         return f"Write @{self.__name__} without arguments."
+
+
+class _RedactDecorator(_EventDecorator):
+    """Note a handler that says what it changes of the data of records."""
+
+    def _read_fields(self, options: dict[str, Any]) -> tuple[str, ...] | None:
+        value = options.pop("fields", None)
+        names = (value,) if isinstance(value, str) else value
+        if names is None:
+            return None
+        if isinstance(names, list | tuple) and all(isinstance(n, str) and n for n in names):
+            return tuple(names)
+        raise HandlerError(
+            f"@{self.__name__}: fields takes the name of a field, or a list of them. "
+            'Write fields=("salary",).'
+        )
 
 
 def _plain(name: str, *, has_event: bool = True) -> PlainDecorator:
@@ -218,7 +259,9 @@ on_record_write_failed: CollectionDecorator = _by_collection("on_record_write_fa
 
 can_access: CollectionDecorator = _by_collection("can_access")
 filter_records: CollectionDecorator = _by_collection("filter_records")
-redact_record: CollectionDecorator = _by_collection("redact_record")
+redact_record: RedactDecorator = _RedactDecorator(
+    "redact_record", {"collection": "collection"}, has_event=True
+)
 
 before_function_call: FunctionDecorator = _by_function("before_function_call")
 on_function_call: FunctionDecorator = _by_function("on_function_call")

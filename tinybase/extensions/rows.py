@@ -57,7 +57,8 @@ class Order:
 class Handler:
     """A function that wants to be called at an event.
 
-    ``filters`` maps a field of the event to the patterns of which one must match.
+    ``filters`` maps a field of the event to the patterns of which one must match, and
+    ``fields`` names what it may change of the event's data; ``None`` is anything.
     """
 
     function: Callable[..., Any]
@@ -67,6 +68,7 @@ class Handler:
     filters: Mapping[str, tuple[str, ...]]
     order: Order
     place: Place
+    fields: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -65,6 +65,24 @@ def _condition_fault(answer: Any) -> str | None:
     )
 
 
+def check_declared(
+    fields: Collection[str], old: Mapping[str, Any], new: Mapping[str, Any], where: str
+) -> None:
+    """Refuse what changes more of the data of an event than its author has declared.
+
+    :raises TypeError: with what that is.
+    """
+    changed = {name for name in old.keys() | new.keys() if _differ(name, old, new)}
+    if undeclared := sorted(changed.difference(fields)):
+        raise TypeError(
+            f"it changed {', '.join(undeclared)} of {where}; name all that it may change in fields="
+        )
+
+
+def _differ(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return name not in old or name not in new or old[name] != new[name]
+
+
 class Attributed(dict[str, Any]):
     """A mapping that an implementation returned.
 
@@ -75,6 +93,9 @@ class Attributed(dict[str, Any]):
         super().__init__(answer)
         self.refuse = refuse
 
+
+ATTRIBUTED: Final = frozenset({"tinybase_filter_records"})
+"""The hooks of whose answers it is seen only later whether they will do, and then whose fault."""
 
 CHECKS: Final[Mapping[str, Check]] = {
     "tinybase_authenticate": _identity_fault,

@@ -21,7 +21,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 from tinybase.errors import Rejected, TinyBaseError
-from tinybase.host.answers import CHECKS
+from tinybase.host.answers import ATTRIBUTED, CHECKS, Attributed, check_declared
 from tinybase.host.copies import own_event, plain_json
 from tinybase.host.dispatch import Batch, collecting
 from tinybase.host.kinds import ASKED, CHANGEABLE, DECIDING, IN_TRANSACTION, LIFECYCLE, REJECTABLE
@@ -100,6 +100,7 @@ class Guard:
         self._is_asked = stats.hook in ASKED
         self._is_in_transaction = stats.hook in IN_TRANSACTION
         self._check = CHECKS.get(stats.hook)
+        self._is_attributed = stats.hook in ATTRIBUTED
         self._mark = encode(Suspect(stats.extension, stats.hook, stats.handler))
 
     def call(self, function: Callable[[], Any]) -> Any:
@@ -137,7 +138,9 @@ class Guard:
                 result = function(mine)
                 if inspect.iscoroutine(result):
                     result = self._around.loop.run(result)
-                return self.checked(result) if self.changes is None else self.changed(mine, result)
+                if self.changes is None:
+                    return self.checked(result)
+                return self.changed(event, mine, result)
         except Reject as rejection:
             return self.rejected(rejection)
         except BaseException as error:  # SystemExit and the like are errors of the extension too
@@ -151,7 +154,7 @@ class Guard:
             self.recorder.leave(entered)
             self.stats.count_call(time.perf_counter_ns() - started)
 
-    def changed(self, mine: Any, result: Any) -> dict[str, Any]:
+    def changed(self, event: Any, mine: Any, result: Any) -> dict[str, Any]:
         """Return what takes the place of the field of the event that may be changed.
 
         :param mine: the copy of the event that the implementation had.
@@ -166,6 +169,8 @@ class Guard:
                 f"of {field}, or None"
             )
         found: dict[str, Any] = plain_json(dict(changed), field)
+        if self.stats.fields is not None:
+            check_declared(self.stats.fields, getattr(event, self.changes or ""), found, field)
         return found
 
     def rejected(self, rejection: Reject) -> None:
@@ -290,6 +295,8 @@ class Guard:
         fault = None if answer is None or self._check is None else self._check(answer)
         if fault is not None:
             raise TypeError(fault)
+        if answer is not None and self._is_attributed:
+            return Attributed(answer, self.failed)
         return answer
 
     def _log(self, error: BaseException) -> None:

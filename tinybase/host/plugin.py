@@ -24,6 +24,7 @@ from tinybase.host.wrapping import guard_wrapper
 from tinybase_hookspecs import hookimpl
 
 _WANTS = "tinybase_wants"  # the one with the field of events that it filters by, and the test
+_FIELDS = "tinybase_fields"  # the one with the names of what it may change of the data
 _MARK = "tinybase_impl"  # the attribute in which pluggy's marker of our project keeps its options
 
 
@@ -144,6 +145,7 @@ def _add_handler(plugin: ExtensionPlugin, row: Handler, around: Surroundings) ->
         row.name,
         decorator=row.decorator,
         filters={field: list(patterns) for field, patterns in row.filters.items()},
+        fields=row.fields,
         is_async=is_async(row.function),
     )
     plugin.add(row.hook, _implementation(row, Guard(stats, around)), stats, row.order)
@@ -160,15 +162,20 @@ def _implementation(row: Handler, guard: Guard) -> Callable[..., Any]:
 
     if not inspect.signature(getattr(tinybase_hookspecs, row.hook)).parameters:
         return lambda: guard.call(lambda: call(None))
+    implementation = _filtered(row, lambda event: guard.call_with(event, call))
+    vars(implementation)[_FIELDS] = row.fields
+    return implementation
+
+
+def _filtered(row: Handler, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function that is called for those events only that a handler wants."""
     if not row.filters:
-        return lambda event: guard.call_with(event, call)
+        return function
     ((field, patterns),) = row.filters.items()
     wants = _test_of(patterns)
 
     def implementation(event: Any) -> Any:
-        if wants(getattr(event, field)):
-            return guard.call_with(event, call)
-        return None
+        return function(event) if wants(getattr(event, field)) else None
 
     vars(implementation)[_WANTS] = (field, wants)
     return implementation
@@ -176,11 +183,25 @@ def _implementation(row: Handler, guard: Guard) -> Callable[..., Any]:
 
 def is_heard(hook: pluggy.HookCaller, field: str, value: str) -> bool:
     """Say whether some handler of a hook is called for events with this value of a field."""
+    return any(True for _ in _heard(hook, field, value))
+
+
+def declared_fields(hook: pluggy.HookCaller, field: str, value: str) -> frozenset[str] | None:
+    """Return the fields that those handlers say they may change; ``None`` is any."""
+    names = set[str]()
+    for each in _heard(hook, field, value):
+        declared: tuple[str, ...] | None = getattr(each, _FIELDS, None)
+        if declared is None:
+            return None
+        names.update(declared)
+    return frozenset(names)
+
+
+def _heard(hook: pluggy.HookCaller, field: str, value: str) -> Iterator[Callable[..., Any]]:
     for each in hook.get_hookimpls():
         by, wants = getattr(each.function, _WANTS, (None, None))
         if wants is None or by != field or wants(value):
-            return True
-    return False
+            yield each.function
 
 
 def _test_of(patterns: Iterable[str]) -> Callable[[str], bool]:

@@ -27,7 +27,7 @@ class HandlerStats:
     """One handler: what it is, and what became of its calls in this process.
 
     The numbers are plain integers: two threads may now and then lose a count, which is
-    exact enough and costs no lock.
+    exact enough and costs no lock. ``fields`` is what it says it changes of an event's data.
     """
 
     extension: str
@@ -35,6 +35,7 @@ class HandlerStats:
     handler: str
     decorator: str | None = None
     filters: dict[str, list[str]] = field(default_factory=dict)
+    fields: tuple[str, ...] | None = None
     is_async: bool = False
     calls: int = 0
     errors: int = 0
