@@ -55,7 +55,7 @@ def wire(config: Config, make_extensions: Make) -> Flask:
 def _services(app: Flask, config: Config, engine: Engine, make_extensions: Make) -> Services:
     dispatcher = Dispatcher(config.hooks.wait_ms)
     waits = config.database.busy_timeout_seconds
-    database = Database(engine, dispatcher.run, busy_seconds=waits)
+    database = Database(engine, dispatcher.run, dispatcher.aside, busy_seconds=waits)
     host = Host(config, database, dispatcher, FunctionTable, CHECKS)
     settings = Settings(database)
     users = Users(database, config, host, settings)

@@ -37,6 +37,7 @@ class HandlerInfo(Schema):
     why = fields.String(required=True)
     is_async = fields.Boolean(required=True)
     status = fields.String(required=True)
+    status_reason = fields.String(required=True, allow_none=True)
 
 
 class HookList(Schema):
@@ -67,6 +68,7 @@ class HandlerMetrics(Schema):
     calls = fields.Integer(required=True)
     errors = fields.Integer(required=True)
     timeouts = fields.Integer(required=True)
+    skipped = fields.Integer(required=True)
     total_ms = fields.Number(required=True)
     max_ms = fields.Number(required=True)
     last_error = fields.Nested(LastErrorInfo, required=True, allow_none=True)
@@ -164,7 +166,8 @@ def describe(turns: Iterable[Turn]) -> list[dict[str, Any]]:
             "after": list(turn.after),
             "why": turn.why,
             "is_async": turn.handler.is_async,
-            "status": "active",
+            "status": "active" if turn.handler.quarantine is None else "quarantined",
+            "status_reason": turn.handler.quarantine,
         }
         for turn in turns
     ]

@@ -194,6 +194,19 @@ class ExtensionDeath(db.Model):  # type: ignore[name-defined,misc]
     died_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
 
 
+class HandlerQuarantine(db.Model):  # type: ignore[name-defined,misc]
+    """A handler that is not called any more, because it failed too often."""
+
+    __tablename__ = "handler_quarantines"
+
+    id: Mapped[UUID] = mapped_column(Guid, primary_key=True, default=uuid7)
+    extension: Mapped[str] = mapped_column(String(255), index=True)
+    hook: Mapped[str] = mapped_column(String(255))
+    handler: Mapped[str] = mapped_column(String(255))
+    reason: Mapped[str] = mapped_column(Text)
+    quarantined_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
+
+
 class Setting(db.Model):  # type: ignore[name-defined,misc]
     """One setting of the running instance; absent means its default."""
 

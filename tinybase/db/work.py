@@ -33,17 +33,24 @@ class Database:
 
     :param runner: runs what was asked for with ``Work.after_commit``. The application
         gives the host's dispatcher, which bounds how long a request waits for it.
+    :param aside: does what nobody waits for; the runner, if it is not given.
     :param busy_seconds: how long a write waits for others on SQLite.
     """
 
     def __init__(
-        self, engine: Engine, runner: Runner = run_now, *, busy_seconds: float = 10
+        self,
+        engine: Engine,
+        runner: Runner = run_now,
+        aside: Callable[[Callback], object] | None = None,
+        *,
+        busy_seconds: float = 10,
     ) -> None:
         self.engine = engine
         self.raw = RawConnections(engine)
         self.reader = Reader(engine, self.raw, self._read_slowly, self._joined_to)
         self._queue = WriteQueue.of(engine, busy_seconds)
         self._runner = runner
+        self._aside = aside or (lambda callback: runner([callback]))
 
     @contextmanager
     def write(self) -> Iterator[Work]:
@@ -129,7 +136,7 @@ class Database:
         """
         joint = Joint.current(self.engine)
         if joint is None or joint.work is None:
-            self._runner([callback])
+            self._aside(callback)
         else:
             joint.work.afterwards.append(callback)
 

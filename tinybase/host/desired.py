@@ -10,10 +10,11 @@ from sqlalchemy import Connection, delete, insert, select, update
 from uuid_utils.compat import uuid7
 
 from tinybase.db import Database, utcnow
-from tinybase.db.models import Counter, Extension
+from tinybase.db.models import Counter, Extension, HandlerQuarantine
 
 _extensions = Extension.__table__
 _counters = Counter.__table__
+_quarantines = HandlerQuarantine.__table__
 
 COUNTER = "extensions"
 """The counter that grows with every change, so that others notice it cheaply."""
@@ -59,8 +60,8 @@ class DesiredState:
             return connection.scalar(query) or 0
 
     def set_enabled(self, name: str, *, is_enabled: bool) -> None:
-        """Wish an extension on or off; on also lifts its quarantine."""
-        self._change(name, {"is_enabled": is_enabled, "quarantine_reason": None})
+        """Wish an extension on or off; on also lifts its quarantine and its handlers'."""
+        self._change(name, {"is_enabled": is_enabled, "quarantine_reason": None}, lift=is_enabled)
 
     def quarantine(self, name: str, reason: str) -> None:
         """Switch an extension off because it harmed a process."""
@@ -70,6 +71,7 @@ class DesiredState:
         """Drop the wish for an extension that is gone."""
         with self._database.write() as work:
             work.connection.execute(delete(_extensions).where(_extensions.c.name == name))
+            _lift(work.connection, name)
             bump(work.connection)
 
     def record_status(self, seen: Mapping[str, tuple[str, str | None]]) -> None:
@@ -87,9 +89,11 @@ class DesiredState:
                 values = {"status": status, "status_reason": reason}
                 _upsert(work.connection, name, values, is_wish=False)
 
-    def _change(self, name: str, values: Mapping[str, object]) -> None:
+    def _change(self, name: str, values: Mapping[str, object], *, lift: bool = False) -> None:
         with self._database.write() as work:
             _upsert(work.connection, name, values)
+            if lift:
+                _lift(work.connection, name)
             bump(work.connection)
 
 
@@ -100,6 +104,11 @@ def bump(connection: Connection) -> None:
     )
     if not grown.rowcount:
         connection.execute(insert(_counters).values(name=COUNTER, value=1))
+
+
+def _lift(connection: Connection, name: str) -> None:
+    """Let the handlers of an extension be called again."""
+    connection.execute(delete(_quarantines).where(_quarantines.c.extension == name))
 
 
 def _upsert(

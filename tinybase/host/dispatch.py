@@ -216,7 +216,7 @@ class _Aside:
     def let_go(self) -> None:
         """Do nothing: nobody waits."""
 
-    skip = let_go
+    hangs = skip = let_go
 
 
 def _merged(events: Sequence[list[_Group]]) -> Iterator[_Group]:

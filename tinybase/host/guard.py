@@ -24,7 +24,15 @@ from tinybase.errors import Rejected, TinyBaseError
 from tinybase.host.answers import ATTRIBUTED, CHECKS, Attributed, check_declared
 from tinybase.host.copies import own_event, plain_json
 from tinybase.host.dispatch import Batch, collecting
-from tinybase.host.kinds import ASKED, CHANGEABLE, DECIDING, IN_TRANSACTION, LIFECYCLE, REJECTABLE
+from tinybase.host.kinds import (
+    ASKED,
+    CHANGEABLE,
+    DECIDING,
+    IN_TRANSACTION,
+    LIFECYCLE,
+    PROJECT,
+    REJECTABLE,
+)
 from tinybase.host.loop import LoopThread
 from tinybase.host.origin import Endless, entered_handler, left_handler
 from tinybase.host.recorder import FlightRecorder, Suspect, encode
@@ -203,7 +211,9 @@ class Guard:
 
     def fault(self, what: str) -> None:
         """Count what lets a handler be quarantined when it goes on."""
-        self.stats.fault(what, time.monotonic(), self.limits.quarantine_after)
+        # The operator's own code is not taken away from him.
+        most = self.limits.quarantine_after if self.stats.extension != PROJECT else 0
+        self.stats.fault(what, time.monotonic(), most)
 
     def with_context(self, call: Callable[[Any], Any]) -> Any:
         """Call something with the ``ctx`` of this handler."""
@@ -345,6 +355,20 @@ class _Call:
             raise self._error
         finally:
             self._error = None  # it holds on to this frame
+
+    def hangs(self) -> None:
+        """Count and log that it takes longer than a handler may."""
+        self.stats.timeouts += 1
+        seconds = self.guard.limits.hang_seconds
+        if self.stats.may_log(time.monotonic()) is not None:
+            _log.error(
+                "extension %s: %s hangs in %s: it has been running for more than %d s",
+                self.stats.extension,
+                self.stats.handler,
+                self.stats.hook,
+                seconds,
+            )
+        self.guard.fault(f"it hung for more than {seconds:g} s")
 
     def let_go(self) -> None:
         """Blame who asked for what they do from now on, even if this never ends."""

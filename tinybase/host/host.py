@@ -33,6 +33,7 @@ from tinybase.host.metrics import Metrics
 from tinybase.host.ordering import Rules, Turn
 from tinybase.host.plugin import register
 from tinybase.host.preparing import Preparation, Provide
+from tinybase.host.quarantines import HandlerQuarantines, with_quarantines
 from tinybase.host.recorder import FlightRecorder
 from tinybase.host.settings import StoredSettings
 from tinybase.host.shares import limits_of
@@ -84,6 +85,7 @@ class Host:
         self.provide: Provide = _provide_nothing
         self._blame = Blame(database, self.desired)
         self._metrics = Metrics(database)
+        self._quarantines = HandlerQuarantines(database)
         self._config = config
         self._dispatcher = dispatcher
         self._builder = SnapshotBuilder(config, self.around, new_functions, checks)
@@ -207,6 +209,7 @@ class Host:
                         self._blame.hold_to_account(suspects)
                 self._seen = self._look()
                 self._binding.current = self._build(self.desired.read())
+                self._note_quarantined(self._current)
 
     def start(self) -> None:
         """Load, run every ``on_startup`` before the first request, then follow changes.
@@ -279,6 +282,7 @@ class Host:
         with self._lock:
             if not self.is_loaded:
                 return
+            self._sweep()
             found, is_better = self._look(), self._starting.has_caught_up()
             if found != self._seen or is_better or utcnow() > self._forgiven_at:
                 self._switch_to(self._build(self.desired.read()))
@@ -326,6 +330,7 @@ class Host:
         What is new has started before the first request can reach it; what is gone is shut
         down after the last request that could.
         """
+        self._note_quarantined(new)
         old = self._current
         added = [new.loaded[n] for n in new.loaded if not _same(old.loaded.get(n), new.loaded[n])]
         removed = [old.loaded[n] for n in old.loaded if not _same(new.loaded.get(n), old.loaded[n])]
@@ -396,6 +401,26 @@ class Host:
         if self.ask_for_replacement is not None:
             _log.warning("a new process is needed to be rid of the import of %s", name)
             self.ask_for_replacement()
+
+    def note_quarantines(self, handlers: Collection[HandlerStats]) -> None:
+        """Show in some handlers whether they are called no more."""
+        self._quarantines.apply(handlers)
+
+    def _note_quarantined(self, snapshot: Snapshot) -> None:
+        """Have handlers called no more that failed too often, here or elsewhere."""
+        loaded = snapshot.loaded.values()
+        self.note_quarantines([handler for item in loaded for handler in item.plugin.handlers])
+        for item in loaded:
+            state = snapshot.states.get(item.name)
+            if state is not None:
+                snapshot.states[item.name] = with_quarantines(state, item.plugin.handlers)
+
+    def _sweep(self) -> None:
+        """Count the handlers that hang, and tell all workers of those that are quarantined."""
+        for share in self.around.all_shares():
+            for call in share.sweep():
+                call.hangs()
+        self._quarantines.publish(self.handlers())
 
     def _note_deaths(self, snapshot: Snapshot) -> None:
         """Show in the status who was found in processes that died, for as long as it counts."""

@@ -7,6 +7,9 @@ from typing import Final
 
 import tinybase_hookspecs
 
+PROJECT: Final = "project"
+"""The owner of handlers and functions that are the operator's own code."""
+
 HOOKS: Final = frozenset(n for n in tinybase_hookspecs.__all__ if n.startswith("tinybase_"))
 """The names of all hooks of the contract."""
 

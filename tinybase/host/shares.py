@@ -63,6 +63,9 @@ class Runnable(Protocol):
     def run(self) -> None:
         """Do it."""
 
+    def hangs(self) -> None:
+        """Note that it takes longer than a handler may."""
+
     def let_go(self) -> None:
         """Note that nobody waits for it any more."""
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pluggy
 
+from tinybase.host import kinds
 from tinybase.host.contributions import Contributions
 from tinybase.host.discovery import Candidate
 from tinybase.host.ordering import Arrangement
@@ -15,8 +16,7 @@ from tinybase.host.plugin import ExtensionPlugin
 from tinybase.host.settings import SettingFacts
 from tinybase_hookspecs import FunctionDeclaration
 
-PROJECT = "project"
-"""The owner of handlers and functions that are the operator's own code."""
+PROJECT = kinds.PROJECT
 
 
 class FunctionRegistry(Protocol):

@@ -76,6 +76,12 @@ class HandlerStats:
                 f"{self.handler} failed {most}× within a minute, the last time: {what}"
             )
 
+    def put_in_quarantine(self, reason: str | None) -> None:
+        """Let the handler be called no more, or with ``None`` again, from a fresh start."""
+        if reason is None and self.quarantine is not None:
+            self._faults.clear()
+        self.quarantine = reason
+
     def may_log(self, now: float) -> int | None:
         """Say whether a failure should be logged in full now.
 

@@ -17,6 +17,7 @@ from tinybase.host import ExtensionState, Host
 from tinybase.host.desired import Wish
 from tinybase.host.discovery import Candidate, current_generation, find_candidates
 from tinybase.host.metrics import Metrics, Totals
+from tinybase.host.quarantines import with_quarantines
 from tinybase.packages import addresses
 from tinybase.packages.bundles import Bundles
 from tinybase.packages.closure import applies
@@ -91,8 +92,12 @@ class Extensions:
         self._pipeline.recover_if_idle()
         wishes = self._host.desired.read()
         observed = self._observe(wishes)
+        self._host.note_quarantines(observed.handlers)
         states = {
-            name: _with_last_seen(state, wishes.get(name))
+            name: with_quarantines(
+                _with_last_seen(state, wishes.get(name)),
+                [item for item in observed.handlers if item.extension == name],
+            )
             for name, state in sorted(observed.states.items())
         }
         return replace(observed, states=states)
