@@ -78,6 +78,8 @@ class TinyBaseError(Exception):
     """
 
     code = "internal_error"
+    handler: str | None = None
+    """Whose fault it is, where that is a handler's; clients are not told."""
 
     def __init__(
         self,

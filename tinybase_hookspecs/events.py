@@ -253,7 +253,7 @@ class ExtensionDisableEvent(Event):
 
 @dataclass
 class ErrorEvent(Event):
-    """Something failed that nobody had foreseen, and the client got status 500.
+    """Something failed that nobody had foreseen.
 
     ``source`` is ``"request"``, ``"function"`` or ``"extension"``; ``extension`` and
     ``handler`` name whose code it was, if it was an extension's. ``error`` is the exception

@@ -39,6 +39,8 @@ class Answer:
 def tinybase_before_request(event: RequestEvent) -> Answer | None:
     """Called for every request before anything else is done; the first answer is sent.
 
+    Nothing has been checked yet, so ``event`` has what anybody may have made up.
+
     :class:`~tinybase_hookspecs.Reject` is such an answer too; any other exception gives
     ``extension_error``.
     """
@@ -64,4 +66,9 @@ def tinybase_after_request(event: ResponseEvent) -> None:
 
 @hookspec
 def tinybase_on_error(event: ErrorEvent) -> None:
-    """Called after something failed that nobody had foreseen, to report it elsewhere."""
+    """Called after something failed that nobody had foreseen, to report it elsewhere.
+
+    That is every answer with status 500, and every exception of a function, a handler or a
+    view. It is not called for what goes wrong in an implementation of its own, nor more than
+    60 times a minute in each process.
+    """

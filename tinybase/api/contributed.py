@@ -25,7 +25,7 @@ from tinybase.api.admission import admit
 from tinybase.api.body import bounded, refuse_declared_size
 from tinybase.api.dispatch import plain
 from tinybase.api.errors import render, render_aborted
-from tinybase.api.headers import request_id
+from tinybase.api.headers import note_actor, request_id
 from tinybase.api.operation import Call, Operation, Who
 from tinybase.api.services import Services
 from tinybase.api.throttle import identify
@@ -91,6 +91,7 @@ class Contributed:
                 return no_content(site.methods_at(environ))
             self._limit_body(route, environ)
             actor = self._identify(route)
+            note_actor(request.environ, actor)
             with caused_by(actor=actor, origin="extension", request_id=request_id()):
                 return self._visit(snapshot, site, route, environ, actor)
 
@@ -137,7 +138,7 @@ class Contributed:
         host = self._services.host
         stats = snapshot.loaded[route.owner].plugin.counter(HOOK, route.handler)
         open_context = partial(self._open_context, route, actor)
-        visit = Visit(route, stats, host.around.recorder, open_context)
+        visit = Visit(route, stats, host.around, open_context)
         started = time.perf_counter_ns()
         try:
             response = _answer(site, visit, environ)
@@ -216,6 +217,8 @@ def _render(visit: Visit, error: BaseException) -> Response:
     if isinstance(error, Reject):
         error = Rejected(error.detail, status=error.status, code=error.code, extension=extension)
     if isinstance(error, TinyBaseError):
+        if error.status == 500:
+            visit.report(error)
         return render(error).as_response()
     if isinstance(error, HTTPException):
         if error.response is not None or (error.code or 500) < 400:

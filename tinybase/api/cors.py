@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
 from flask import Flask, Response, request
 
 from tinybase.config import CorsConfig
@@ -27,24 +30,38 @@ _EXPOSED = ", ".join(
 _MAX_AGE = "600"
 
 
-def register_cors(app: Flask, config: CorsConfig) -> None:
-    """Let pages of the configured origins read answers; without any, do nothing."""
-    origins = frozenset(origin.rstrip("/") for origin in config.allow_origins)
-    if not origins:
-        return
+class Cors:
+    """Lets pages of the configured origins read answers; without any, does nothing."""
 
-    def allow(response: Response) -> Response:
-        response.vary.add("Origin")
-        origin = request.headers.get("Origin")
-        if origin is None or not origins & {origin, "*"}:
-            return response
-        headers = response.headers
-        headers["Access-Control-Allow-Origin"] = "*" if "*" in origins else origin
+    def __init__(self, config: CorsConfig) -> None:
+        self.origins = frozenset(origin.rstrip("/") for origin in config.allow_origins)
+
+    def __call__(self, environ: Mapping[str, Any], headers: MutableMapping[str, str]) -> None:
+        """Give an answer the headers that say so."""
+        if not self.origins:
+            return
+        varies = headers.get("Vary")
+        headers["Vary"] = f"{varies}, Origin" if varies else "Origin"
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is None or not self.origins & {origin, "*"}:
+            return
+        headers["Access-Control-Allow-Origin"] = "*" if "*" in self.origins else origin
         headers["Access-Control-Expose-Headers"] = _EXPOSED
-        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        is_preflight = "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+        if environ["REQUEST_METHOD"] == "OPTIONS" and is_preflight:
             headers["Access-Control-Allow-Methods"] = _METHODS
             headers["Access-Control-Allow-Headers"] = _REQUEST_HEADERS
             headers["Access-Control-Max-Age"] = _MAX_AGE
+
+
+def register_cors(app: Flask, config: CorsConfig) -> Cors:
+    """Have what Flask answers say whose pages may read it."""
+    cors = Cors(config)
+
+    def allow(response: Response) -> Response:
+        cors(request.environ, response.headers)  # type: ignore[arg-type]
         return response
 
-    app.after_request(allow)
+    if cors.origins:
+        app.after_request(allow)
+    return cors

@@ -9,14 +9,14 @@ application more to do than we have.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from flask import Flask, request_finished, request_started
 from flask.wrappers import Request
 
+from tinybase.api.cors import Cors
 from tinybase.api.dispatch import Endpoint
-from tinybase.api.errors import render_any
 from tinybase.api.headers import check_head, complete, entered
 from tinybase.api.reply import Reply
 
@@ -40,10 +40,19 @@ class DirectEntry:
     To be made when the application is complete.
 
     :param endpoints: what is answered directly, with the address of each.
+    :param answer_error: answers what goes wrong.
     """
 
-    def __init__(self, app: Flask, endpoints: Iterable[tuple[str, Endpoint]]) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        endpoints: Iterable[tuple[str, Endpoint]],
+        cors: Cors,
+        answer_error: Callable[[Exception], Reply],
+    ) -> None:
         self._app = app
+        self._cors = cors
+        self._answer_error = answer_error
         self._flask: WSGIApplication = app.wsgi_app
         self._tree = _Node()
         for path, endpoint in endpoints:
@@ -56,7 +65,8 @@ class DirectEntry:
         if found is None or self._extras() != self._ours:
             return self._flask(environ, start_response)
         with entered(environ):
-            reply = _answer(*found, environ)
+            reply = self._answer(*found, environ)
+            self._cors(environ, reply.headers)
             complete(environ, reply.headers)
         return reply.send(start_response)
 
@@ -102,10 +112,9 @@ class DirectEntry:
             bool(request_started.receivers or request_finished.receivers),
         )
 
-
-def _answer(endpoint: Endpoint, path: dict[str, str], environ: WSGIEnvironment) -> Reply:
-    try:
-        check_head(environ)
-        return endpoint.answer(Request(environ), path)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-        return render_any(error)
+    def _answer(self, endpoint: Endpoint, path: dict[str, str], environ: WSGIEnvironment) -> Reply:
+        try:
+            check_head(environ)
+            return endpoint.answer(Request(environ), path)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            return self._answer_error(error)

@@ -13,7 +13,7 @@ from tinybase.api.addresses import AddressReader
 from tinybase.api.admission import admit
 from tinybase.api.body import BodyReader, load_body
 from tinybase.api.fields import parse_id
-from tinybase.api.headers import request_id
+from tinybase.api.headers import note_actor, request_id
 from tinybase.api.idempotency import answer_once, check_header
 from tinybase.api.operation import Answer, Call, Operation
 from tinybase.api.query import load_query, parse_query
@@ -68,6 +68,7 @@ class Endpoint:
         count_attempt(call, self.operation)
         actor = identify(call, self.operation)
         call.actor = admit(actor, self.operation.who, call.request.method)
+        note_actor(call.request.environ, call.actor)
 
     def _admit(self, call: Call) -> None:
         """Refuse who may not, before looking at what they want."""

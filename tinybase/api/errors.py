@@ -8,7 +8,7 @@ server's insides.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
@@ -16,9 +16,11 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.http import HTTP_STATUS_CODES
 
-from tinybase.api.headers import current_environ, request_id
+from tinybase.api.headers import actor_of, current_environ, request_id
 from tinybase.api.reply import Reply
 from tinybase.errors import Fault, Invalid, TinyBaseError
+from tinybase.host import caused_by
+from tinybase.host.reporting import Report, report_nothing
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +51,28 @@ _BAD_TOKEN = frozenset({"invalid_token", "token_expired", "wrong_token_type", "t
 _LONGEST_PART = 200
 
 
-def register_error_handlers(app: Flask) -> None:
-    """Have every fault of the application answered with the one error body."""
-    app.register_error_handler(Exception, lambda error: render_any(error).as_response())
+class ErrorAnswers:
+    """Answers whatever goes wrong, and has it reported where nobody had foreseen it.
+
+    :param report: tells the extensions.
+    """
+
+    def __init__(self, report: Report = report_nothing) -> None:
+        self._report = report
+
+    def __call__(self, error: Exception) -> Reply:
+        """Return the answer to the current request."""
+        reply = render_any(error)
+        if reply.status == 500:
+            environ = current_environ()
+            with caused_by(actor=actor_of(environ), origin="http", request_id=request_id()):
+                self._report(
+                    error,
+                    source="request",
+                    method=environ["REQUEST_METHOD"],
+                    path=environ.get("PATH_INFO", ""),
+                )
+        return reply
 
 
 def render_any(error: Exception) -> Reply:
@@ -61,6 +82,13 @@ def render_any(error: Exception) -> Reply:
     if isinstance(error, HTTPException):
         return render_http(error)
     return render_unforeseen(error)
+
+
+def register_error_handlers(
+    app: Flask, answer_error: Callable[[Exception], Reply] = render_any
+) -> None:
+    """Have every fault of the application answered with the one error body."""
+    app.register_error_handler(Exception, lambda error: answer_error(error).as_response())
 
 
 def render(error: TinyBaseError) -> Reply:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from flask import Flask, Response, request
 from uuid_utils import uuid7
 
+from tinybase.actors import ANONYMOUS, Actor
 from tinybase.errors import NotFound, TinyBaseError
 
 LONGEST_URL = 8 * 1024
@@ -18,6 +19,7 @@ LARGEST_HEADERS = 16 * 1024
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _REQUEST_ID_KEY = "tinybase.request_id"
+_ACTOR_KEY = "tinybase.actor"
 _HEADERS_KEY = "tinybase.answer_headers"
 _SECRET_PATHS = ("/api/auth", "/api/admin")
 
@@ -55,6 +57,23 @@ def request_id() -> str:
         known = given if given and _REQUEST_ID.fullmatch(given) else str(uuid7())
         environ[_REQUEST_ID_KEY] = known
     return known
+
+
+def watch_actor(environ: dict[str, Any]) -> None:
+    """Have it noted who sends a request, for those who want to know afterwards."""
+    environ[_ACTOR_KEY] = ANONYMOUS
+
+
+def note_actor(environ: dict[str, Any], actor: Actor) -> None:
+    """Note who sent a request, if anybody wants to know."""
+    if _ACTOR_KEY in environ:
+        environ[_ACTOR_KEY] = actor
+
+
+def actor_of(environ: Mapping[str, Any]) -> Actor:
+    """Return who sent a request, as far as that has been noted."""
+    actor: Actor = environ.get(_ACTOR_KEY, ANONYMOUS)
+    return actor
 
 
 def add_header(name: str, value: str) -> None:

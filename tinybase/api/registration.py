@@ -18,12 +18,14 @@ from tinybase.api import (
     settings,
     users,
 )
+from tinybase.api.addresses import AddressReader
 from tinybase.api.contributed import make_mounts, register_contributed, routes_now
 from tinybase.api.cors import register_cors
 from tinybase.api.direct import DirectEntry
 from tinybase.api.docs import register_docs
-from tinybase.api.errors import register_error_handlers
+from tinybase.api.errors import ErrorAnswers, register_error_handlers
 from tinybase.api.headers import register_headers
+from tinybase.api.middleware import Middleware
 from tinybase.api.operation import Operation, Who
 from tinybase.api.routes import add_operations, prepare_routing
 from tinybase.api.services import Services
@@ -52,9 +54,10 @@ def register(app: Flask, services: Services) -> None:
     """Serve the whole API with an application."""
     operations = operations_of(services)
     prepare_routing(app)
-    register_error_handlers(app)
+    answer_error = ErrorAnswers(services.host.around.report)
+    register_error_handlers(app, answer_error)
     register_headers(app)
-    register_cors(app, services.config.cors)
+    cors = register_cors(app, services.config.cors)
     endpoints = add_operations(app, services, operations)
     mounts = make_mounts(services)
     register_contributed(app, services, mounts)
@@ -62,4 +65,7 @@ def register(app: Flask, services: Services) -> None:
     register_docs(app, operations, routes, pages=services.config.api.docs)
     # The code of functions may count on Flask being around it.
     direct = [(path, each) for path, each in endpoints if each.operation.who is not Who.FUNCTION]
-    app.wsgi_app = DirectEntry(app, direct)  # type: ignore[method-assign]
+    entry = DirectEntry(app, direct, cors, answer_error)
+    address_of = AddressReader(services.config.server.trusted_proxies)
+    middleware = Middleware(entry, services.host, address_of, cors, answer_error)
+    app.wsgi_app = middleware  # type: ignore[method-assign]

@@ -46,8 +46,8 @@ class Reply:
         """Return the status as servers want it; extensions may choose one that has no name."""
         return _LINES.get(self.status) or f"{self.status} UNKNOWN"
 
-    def send(self, start_response: StartResponse) -> list[bytes]:
-        """Send it to the server."""
+    def send(self, start_response: StartResponse, *, head: bool = False) -> list[bytes]:
+        """Send it to the server; the answer to HEAD has no body, but says how long it is."""
         headers = list(self.headers.items())
         if self.body is None:
             # Where there is none, its length would be that of another answer.
@@ -57,4 +57,4 @@ class Reply:
             return []
         headers.append(("Content-Length", str(len(self.body))))
         start_response(self.line, headers)
-        return [self.body]
+        return [] if head else [self.body]

@@ -10,7 +10,8 @@ from contextvars import ContextVar
 
 from tinybase.functions.context import Context
 from tinybase.functions.current import answering
-from tinybase.host.recorder import FlightRecorder, Suspect
+from tinybase.host.guard import Surroundings
+from tinybase.host.recorder import Suspect
 from tinybase.host.stats import HandlerStats, safe_text
 from tinybase.web import Route
 
@@ -23,25 +24,25 @@ class Visit:
     Its context is opened when it is asked for: most views that serve a page want none.
 
     :param stats: what is counted about the view.
-    :param recorder: notes that the view is running.
+    :param around: notes that the view is running, and reports what goes wrong.
     """
 
     def __init__(
         self,
         route: Route,
         stats: HandlerStats,
-        recorder: FlightRecorder,
+        around: Surroundings,
         open_context: Callable[[], AbstractContextManager[Context]],
     ) -> None:
         self.route = route
         self._stats = stats
-        self._recorder = recorder
+        self._around = around
         self._open = open_context
         self._opened: tuple[Context, ExitStack] | None = None
 
     def recorded(self) -> AbstractContextManager[None]:
         """Note in the flight recorder that the view is running while the block runs."""
-        return self._recorder.during(
+        return self._around.recorder.during(
             Suspect(self.route.extension, self._stats.hook, self.route.handler)
         )
 
@@ -63,6 +64,18 @@ class Visit:
                 more,
                 exc_info=error,
             )
+        self.report(error)
+
+    def report(self, error: BaseException) -> None:
+        """Tell the extensions of a failure that nobody had foreseen."""
+        self._around.report(
+            error,
+            source="extension",
+            extension=self.route.extension,
+            handler=self.route.handler,
+            method=self.route.method,
+            path=self.route.path,
+        )
 
     def context(self) -> Context:
         """Return the context, the same one until it is ended."""

@@ -17,7 +17,7 @@ from sqlalchemy import RowMapping
 from tinybase.actors import Actor, ActorKind
 from tinybase.config import Config
 from tinybase.db import Database
-from tinybase.errors import Rejected
+from tinybase.errors import Rejected, TinyBaseError
 from tinybase.functions.contexts import Contexts
 from tinybase.functions.deadline import Ending, Run, Settle
 from tinybase.functions.errors import ValidationError
@@ -27,7 +27,7 @@ from tinybase.functions.table import Function, FunctionTable
 from tinybase.host import Host, caused_by, event_facts
 from tinybase.host.recorder import FUNCTION, Suspect
 from tinybase.host.snapshot import PROJECT
-from tinybase_hookspecs import FunctionCallEvent, FunctionCompleteEvent
+from tinybase_hookspecs import FunctionCallEvent, FunctionCompleteEvent, Reject
 
 _log = logging.getLogger(__name__)
 
@@ -181,7 +181,18 @@ class Functions:
             self._overdue.add(call.caller, run)
         if ending.error is not None:
             _log.warning("function %s failed", call.function.name, exc_info=ending.error)
+            self._report(call.function, ending.error)
         return ending
+
+    def _report(self, function: Function, error: BaseException) -> None:
+        """Tell the extensions of a failure that nobody had foreseen."""
+        if isinstance(error, Reject | ValidationError) or (
+            isinstance(error, TinyBaseError) and error.status < 500
+        ):
+            return
+        self._host.around.report(
+            error, source="function", extension=function.extension, handler=function.name
+        )
 
     def _announce(self, call: _Call) -> None:
         hook = self._host.pm.hook

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from tinybase_hookspecs import Identity
+import orjson
+
+from tinybase_hookspecs import Answer, Identity
 
 MOST_CLAIMS_BYTES: Final = 4096
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
 Check = Callable[[Any], str | None]
 """Says what is wrong with an answer and what to return instead; ``None`` when it will do."""
@@ -94,11 +100,38 @@ class Attributed(dict[str, Any]):
         self.refuse = refuse
 
 
+def _answer_fault(answer: Any) -> str | None:
+    if not isinstance(answer, Answer):
+        return f"it returned {type(answer).__name__}; return an Answer, or None"
+    if not isinstance(answer.status, int) or not 200 <= answer.status <= 599:
+        return "the status of an Answer is a number from 200 to 599"
+    try:
+        orjson.dumps(answer.body)
+    except TypeError as error:
+        return f"the body of an Answer is made of JSON values ({error})"
+    return _headers_fault(answer.headers)
+
+
+def _headers_fault(headers: Any) -> str | None:
+    if not isinstance(headers, Mapping):
+        return f"it made the headers a {type(headers).__name__}; headers are a mapping"
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            return f"{name!r} is no name of a header"
+        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            return (
+                f"the header {name} is one line of Latin-1 text; write str() and leave out breaks"
+            )
+    return None
+
+
 ATTRIBUTED: Final = frozenset({"tinybase_filter_records"})
 """The hooks of whose answers it is seen only later whether they will do, and then whose fault."""
 
 CHECKS: Final[Mapping[str, Check]] = {
+    "tinybase_after_request": _headers_fault,
     "tinybase_authenticate": _identity_fault,
+    "tinybase_before_request": _answer_fault,
     "tinybase_can_access": _decision_fault,
     "tinybase_filter_records": _condition_fault,
     "tinybase_token_claims": _token_claims_fault,

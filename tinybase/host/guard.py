@@ -36,6 +36,7 @@ from tinybase.host.kinds import (
 from tinybase.host.loop import LoopThread
 from tinybase.host.origin import Endless, entered_handler, left_handler
 from tinybase.host.recorder import FlightRecorder, Suspect, encode
+from tinybase.host.reporting import Report, report_nothing
 from tinybase.host.shares import Limits, Share, Shares, Task
 from tinybase.host.stats import HandlerStats, safe_text
 from tinybase_hookspecs import Reject
@@ -71,6 +72,7 @@ class Surroundings:
         self.scope: Callable[[], AbstractContextManager[Any]] = nullcontext
         self.recorder = recorder or FlightRecorder(None)
         self.open_context: OpenContext = _no_context
+        self.report: Report = report_nothing
         self.loop = LoopThread()
         self.limits = limits or Limits()
         self._shares: dict[str, Shares] = {}
@@ -176,6 +178,8 @@ class Guard:
                 f"it returned {type(result).__name__}; return a mapping that takes the place "
                 f"of {field}, or None"
             )
+        if self._check is not None and (fault := self._check(changed)) is not None:
+            raise TypeError(fault)
         found: dict[str, Any] = plain_json(dict(changed), field)
         if self.stats.fields is not None:
             check_declared(self.stats.fields, getattr(event, self.changes or ""), found, field)
@@ -208,6 +212,10 @@ class Guard:
             if isinstance(error, Endless):
                 raise error  # whoever asked is told of the whole chain
             raise self._refusal(f"failed in {self._place}") from error
+        stats = self.stats
+        self._around.report(
+            error, source="extension", extension=stats.extension, handler=stats.handler
+        )
 
     def fault(self, what: str) -> None:
         """Count what lets a handler be quarantined when it goes on."""
@@ -295,7 +303,9 @@ class Guard:
     def _refusal(self, what: str) -> TinyBaseError:
         extension = self.stats.extension
         detail = f"The extension {extension} {what}."
-        return TinyBaseError(detail, code="extension_error", extension=extension)
+        refusal = TinyBaseError(detail, code="extension_error", extension=extension)
+        refusal.handler = self.stats.handler
+        return refusal
 
     def checked(self, answer: Any) -> Any:
         """Return what the host can rely on.

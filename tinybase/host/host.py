@@ -35,6 +35,7 @@ from tinybase.host.plugin import register
 from tinybase.host.preparing import Preparation, Provide
 from tinybase.host.quarantines import HandlerQuarantines, with_quarantines
 from tinybase.host.recorder import FlightRecorder
+from tinybase.host.reporting import ErrorReports
 from tinybase.host.settings import StoredSettings
 from tinybase.host.shares import limits_of
 from tinybase.host.snapshot import ExtensionState, FunctionRegistry, Loaded, Snapshot
@@ -98,6 +99,7 @@ class Host:
         )
         self._retirements: list[Retirement] = []
         dispatcher.share = self._binding.share
+        self.around.report = ErrorReports(lambda: self.pm, dispatcher.run).report
         dispatcher.limits = self.around.limits
         self._seen: tuple[object, int] | None = None
         self._forgiven_at = _NEVER
