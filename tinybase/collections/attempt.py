@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from uuid import UUID
 
@@ -34,15 +32,13 @@ class Attempt:
         self._record_id: UUID | None = None
         self._has_begun = False
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Tell the extensions when the block raises after its transaction has begun."""
-        try:
-            yield
-        except Exception as error:
-            if self._has_begun:
-                self._tell(error)
-            raise
+    def __enter__(self) -> None:
+        """Watch the block; it says with :meth:`begin` when its transaction has begun."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Tell the extensions if the block was rolled back."""
+        if self._has_begun and isinstance(error, Exception):
+            self._tell(error)
 
     def begin(self) -> None:
         """Note that the transaction has begun."""
@@ -67,4 +63,4 @@ class Attempt:
         event = RecordWriteFailedEvent(
             self._action, self._collection.name, self._record_id, code, message, **listeners.facts
         )
-        self._database.soon(partial(listeners.hook, event=event))
+        self._database.tell(partial(listeners.hook, event=event))

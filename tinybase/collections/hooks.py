@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -59,6 +59,11 @@ class Audience:
             found = known[1][key] = (count, is_heard(hook, "collection", collection.name))
         return hook if found[1] else None
 
+    def is_empty(self, names: Sequence[str]) -> bool:
+        """Say whether nobody implements any of some hooks, which is quickly seen."""
+        hooks = self._hooks.pm.hook
+        return sum([len(getattr(hooks, name).get_hookimpls()) for name in names]) == 0
+
     def of(self, name: str, collection: Collection) -> Listeners | None:
         """Return those who want to be told of a record, or ``None``.
 
@@ -76,6 +81,10 @@ class Nobody(Audience):
 
     def hook(self, name: str, collection: Collection) -> None:
         """Return nothing."""
+
+    def is_empty(self, names: Sequence[str]) -> bool:  # noqa: ARG002
+        """Say so."""
+        return True
 
 
 @dataclass(frozen=True, slots=True)

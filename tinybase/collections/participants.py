@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 import pluggy
 
@@ -21,6 +21,13 @@ from tinybase_hookspecs import (
     BeforeRecordDeleteEvent,
     BeforeRecordUpdateEvent,
     RecordWriteEvent,
+)
+
+_HOOKS: Final = (
+    "tinybase_before_record_create",
+    "tinybase_before_record_update",
+    "tinybase_before_record_delete",
+    "tinybase_on_record_write",
 )
 
 
@@ -100,13 +107,10 @@ class Participants:
 
 def participants_of(audience: Audience, collection: Collection) -> Participants | None:
     """Return those who take part in writes to a collection, or ``None``."""
-    create = audience.hook("tinybase_before_record_create", collection)
-    update = audience.hook("tinybase_before_record_update", collection)
-    delete = audience.hook("tinybase_before_record_delete", collection)
-    write = audience.hook("tinybase_on_record_write", collection)
-    if create is update is delete is write is None:
+    if audience.is_empty(_HOOKS):
         return None
-    return Participants(create, update, delete, write)
+    hooks = [audience.hook(name, collection) for name in _HOOKS]
+    return Participants(*hooks) if any(hook is not None for hook in hooks) else None
 
 
 @contextmanager

@@ -341,7 +341,7 @@ class Records:
         audience = self._audience if hooks else self._nobody
         attempt = Attempt(audience, self._database, seen, action or operations[0].value)
         is_shared = attempt.participants is not None
-        with attempt.watched(), self._database.write_raw(shared=is_shared) as work:
+        with attempt, self._database.write_raw(shared=is_shared) as work:
             attempt.begin()
             current = self._collections.current_raw(work, seen)
             # It may have changed since it was seen, and its rules with it.

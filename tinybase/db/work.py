@@ -140,6 +140,18 @@ class Database:
         else:
             joint.work.afterwards.append(callback)
 
+    def tell(self, callback: Callback) -> None:
+        """Have something told that no transaction takes back, and wait a bounded time.
+
+        Where others let us take part in their transaction, it is told when that has ended,
+        however it ends.
+        """
+        joint = Joint.current(self.engine)
+        if joint is None or joint.work is None:
+            self._runner([callback])
+        else:
+            joint.work.afterwards.append(callback)
+
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """Open a connection to read from; whatever it has begun ends with the block.
