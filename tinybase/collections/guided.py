@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from tinybase.actors import Actor
+from tinybase.actors import Actor, ActorKind
 from tinybase.collections.access import Operation, only_readable, record_not_found
 from tinybase.collections.collection import Collection
 from tinybase.collections.listeners import Deciders
@@ -24,6 +24,7 @@ from tinybase_hookspecs import AccessEvent, RecordFilterEvent, RecordRedactEvent
 Lookup = Callable[[Collection, Sequence[Condition]], tuple[Statement, dict[str, Any]]]
 """Gives the statement for one record that meets conditions, and its parameters."""
 
+_MAY_BE_HIDDEN = "A field of these may be hidden from you; do not"
 _ABOUT_NO_RECORD = frozenset({Operation.LIST, Operation.CREATE})
 
 
@@ -107,12 +108,13 @@ class GuidedSight(Sight):
 
         :raises BadRequest: ``invalid_filter`` or ``invalid_sort``.
         """
-        if self._deciders.redact is None or self.actor.is_admin:
+        # An admin in person could switch the extension off; a token cannot.
+        if self._deciders.redact is None or self.actor.kind is ActorKind.ADMIN:
             return
         if any(self._is_redactable(term.field) for term in filters):
-            raise BadRequest("You may not filter by a field of these.", code="invalid_filter")
+            raise BadRequest(f"{_MAY_BE_HIDDEN} filter by it.", code="invalid_filter")
         if any(self._is_redactable(key.field) for key in sort):
-            raise BadRequest("You may not sort by a field of these.", code="invalid_sort")
+            raise BadRequest(f"{_MAY_BE_HIDDEN} sort by it.", code="invalid_sort")
 
     def shown(self, record: RecordRow) -> RecordRow:
         """Return a record as the caller gets it."""
