@@ -148,7 +148,10 @@ def tinybase_on_record_delete(event):
 
 def _flat(folder: Path, name: str, source: str) -> Path:
     folder.mkdir()
-    (folder / "extension.toml").write_text(f'[extension]\nname = "{name}"\nversion = "1.0.0"\n')
+    order = '[extension.order]\nafter = ["beta"]\n' if name == "alpha" else ""
+    (folder / "extension.toml").write_text(
+        f'[extension]\nname = "{name}"\nversion = "1.0.0"\n{order}'
+    )
     (folder / "__init__.py").write_text(source)
     return folder
 

@@ -57,12 +57,16 @@ def test_hooks_are_listed_in_the_order_in_which_they_run(run: Run, extended: Pat
         "order": 2,
         "priority": 0,
         "before": [],
-        "after": [],
+        "after": ["beta"],
         "why": "tryfirst",
         "is_async": False,
         "status": "active",
     }
-    assert "collection: orders, bills*" in run("extensions", "hooks").out
+    heading, *rows = run("extensions", "hooks").out.splitlines()
+    assert heading.split() == [
+        "ORDER", "HOOK", "EXTENSION", "HANDLER", "FILTER", "AFTER", "ASYNC", "WHY"
+    ]  # fmt: skip
+    assert any("collection: orders, bills*" in row and row.endswith("tryfirst") for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -179,3 +179,23 @@ def test_a_development_version_of_the_host_may_try_what_is_made_for_the_release(
 
     assert wanted.contains("0.5.0.dev3", prereleases=True)
     assert not wanted.contains("0.4.9", prereleases=True)
+
+
+def test_an_order_is_understood_by_any_spelling_of_the_names() -> None:
+    found = read(GOOD + '[extension.order]\nbefore = ["Audit_Trail"]\nafter = "shop"\n')
+
+    assert (found.order.before, found.order.after) == (("audit-trail",), ("shop",))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('befor = ["a"]', "Did you mean before"),
+        ("before = [1]", "is a list of names of extensions"),
+        ('after = ["*"]', "is a list of names of extensions"),
+        ('before = ["My_Extension"]', "the extension itself"),
+        ('before = ["a"]\nafter = ["A"]', "names a, and so does before"),
+    ],
+)
+def test_an_order_that_means_nothing_is_refused(line: str, message: str) -> None:
+    assert message in faults(f"{GOOD}[extension.order]\n{line}\n")

@@ -196,6 +196,7 @@ def test_what_cannot_work_is_an_error(flat, code, line, kind, message):
         ("def f():\n    import foreign_library", "undeclared-dependency"),
         ("@on_startup\ndef on_startup(): ...", "shadowed-name"),
         ("def tinybase_on_startup(): ...", "hookimpl"),
+        ("@on_startup(before=('other', 'My_Extension'))\ndef f(): ...", "order"),
     ],
 )
 def test_what_is_only_doubtful_is_a_warning(flat, code, kind):

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, overload
@@ -16,6 +17,7 @@ from tinybase.extensions.signatures import HandlerError, read_arguments
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Filter = str | Sequence[str] | None
 _Names = str | Sequence[str]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class PlainDecorator(Protocol):
@@ -146,11 +148,17 @@ class _EventDecorator:
         before, after = (
             self._extensions(name, options.pop(name, ())) for name in ("before", "after")
         )
+        if both := {*map(_canonical, before)} & {*map(_canonical, after)}:
+            raise HandlerError(
+                f"@{self.__name__} has {min(both)} in before and in after. Keep one of them."
+            )
         return Order(priority, before, after, **ends)
 
     def _extensions(self, name: str, value: Any) -> tuple[str, ...]:
         names = (value,) if isinstance(value, str) else value
-        if isinstance(names, list | tuple) and all(isinstance(n, str) and n for n in names):
+        if isinstance(names, list | tuple) and all(
+            isinstance(n, str) and _NAME.fullmatch(n) for n in names
+        ):
             return tuple(names)
         raise HandlerError(
             f"@{self.__name__}: {name} takes the name of an extension, or a list of them. "
@@ -205,6 +213,11 @@ class _RedactDecorator(_EventDecorator):
             f"@{self.__name__}: fields takes the name of a field, or a list of them. "
             'Write fields=("salary",).'
         )
+
+
+def _canonical(name: str) -> str:
+    """Return an extension's name as the host writes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _plain(name: str, *, has_event: bool = True) -> PlainDecorator:

@@ -211,7 +211,10 @@ class _Queue:
     def _against(self, item: Implementation, wish: _Wish) -> str:
         if self._is_overridden(item, wish):
             return FILE_NAME
-        if any(_rank(other) != _rank(item) for other in self._of[wish.other]):
+        others = self._of[wish.other]
+        if any(other.is_wrapper != item.is_wrapper for other in others):
+            return "wrappers go around"
+        if any(_rank(other) != _rank(item) for other in others):
             return "tryfirst and trylast"
         return "a circle"
 
@@ -240,8 +243,9 @@ class _ShutdownQueue(_Queue):
             return "started last"
         return super()._rule(front, behind)
 
-    def _against(self, item: Implementation, wish: _Wish) -> str:  # noqa: ARG002
-        return "as they started"
+    def _unheard(self, item: Implementation, wishes: Sequence[_Wish]) -> Iterator[str]:  # noqa: ARG002
+        """Yield nothing: what wants to start before others ends after them."""
+        yield from ()
 
 
 _DECORATOR: Final = "decorator"

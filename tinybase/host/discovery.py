@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from tinybase._version import __version__
 from tinybase.extensions.rows import Order
 from tinybase.host.loading import EntryPoint
+from tinybase.host.manifests import order_of
 from tinybase.host.usage import Usage
 
 GROUP = "tinybase.extensions"
@@ -191,6 +192,7 @@ def _with_metadata(found: Candidate, distribution: Distribution) -> Candidate:
         license=_field(metadata, "License-Expression") or _field(metadata, "License"),
         problem=_incompatibility(metadata),
         fingerprint=_fingerprint(distribution),
+        order=order_of(distribution, found.package),
     )
 
 

@@ -30,7 +30,7 @@ from tinybase.host.dispatch import Dispatcher
 from tinybase.host.guard import Surroundings
 from tinybase.host.loading import new_plugin_manager
 from tinybase.host.metrics import Metrics
-from tinybase.host.ordering import Rules, Turn
+from tinybase.host.ordering import Rules, Turn, check_order
 from tinybase.host.plugin import register
 from tinybase.host.preparing import Preparation, Provide
 from tinybase.host.quarantines import HandlerQuarantines, with_quarantines
@@ -308,7 +308,7 @@ class Host:
             return new.states[name]
 
     def _check_enabled(self, name: str, new: Snapshot) -> None:
-        """Refuse a snapshot in which an extension does not run, or stops another one."""
+        """Refuse a snapshot in which an extension does not run, or does not fit the others."""
         state = new.states[name]
         if state.status not in ("enabled", "needs_config"):
             raise Conflict(
@@ -316,6 +316,8 @@ class Host:
                 code="extension_load_failed",
                 status_reason=state.reason,
             )
+        circles = [item for item in new.arrangement.circles if name in item.names]
+        check_order(circles, self._current.arrangement.circles)
         for other in self._current.loaded.keys() & new.states.keys():
             was_enabled = self._current.states[other].status == "enabled"
             if was_enabled and new.states[other].status != "enabled":

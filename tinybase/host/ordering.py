@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinybase.config import FILE_NAME
+from tinybase.errors import Conflict
 from tinybase.extensions.rows import Order
 from tinybase.host.plugin import ExtensionPlugin, Implementation
 from tinybase.host.stats import HandlerStats
@@ -93,3 +94,18 @@ class Arrangement:
     turns: Sequence[Turn] = ()
     circles: Sequence[Circle] = ()
     start_up: Sequence[ExtensionPlugin] = ()
+
+
+def check_order(circles: Iterable[Circle], known: Iterable[Circle]) -> None:
+    """Refuse an order that contradicts itself, unless it did so before.
+
+    :raises Conflict: ``dependency_conflict``, naming what contradicts what and the remedy.
+    """
+    there_before = {(circle.dropped, circle.kept) for circle in known}
+    for circle in circles:
+        if (circle.dropped, circle.kept) not in there_before:
+            raise Conflict(
+                f"The extensions do not fit together: {circle}. {circle.remedy}",
+                code="dependency_conflict",
+                conflicts=circle.statements,
+            )

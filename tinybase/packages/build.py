@@ -97,6 +97,8 @@ def build_editable(
     members = [
         (f"{finder}.py", source.encode()),
         (f"__editable__.{found.package}.pth", f"import {finder}\n".encode()),
+        # In other wheels it is in the package.
+        (f"{_info_folder(found)}/{manifest.FILE_NAME}", (root / manifest.FILE_NAME).read_bytes()),
     ]
     return _write(Path(wheel_directory), root, found, members, direct_url)
 

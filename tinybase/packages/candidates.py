@@ -23,8 +23,9 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
+from tinybase import foreign_toml
 from tinybase.errors import Fault, Invalid
-from tinybase.packages import foreign_toml, manifest
+from tinybase.packages import manifest
 from tinybase.packages.addresses import FolderSource, GitSource, IndexSource, Source, WheelSource
 from tinybase.packages.build import BACKEND, build_editable, build_wheel
 from tinybase.packages.fetch import Checkout, fetch

@@ -17,6 +17,7 @@ from tinybase.host import ExtensionState, Host
 from tinybase.host.desired import Wish
 from tinybase.host.discovery import Candidate, current_generation, find_candidates
 from tinybase.host.metrics import Metrics, Totals
+from tinybase.host.ordering import check_order
 from tinybase.host.quarantines import with_quarantines
 from tinybase.packages import addresses
 from tinybase.packages.bundles import Bundles
@@ -223,7 +224,8 @@ class Extensions:
         """Switch an extension on or off, here and in every running worker.
 
         :raises NotFound: if it is neither installed nor wished for.
-        :raises Conflict: ``extension_load_failed``; it is then as it was before.
+        :raises Conflict: ``extension_load_failed``, ``dependency_conflict``; it is then as it
+            was before.
         """
         if self._host.is_loaded:
             self._host.set_enabled(name, enabled)
@@ -233,11 +235,15 @@ class Extensions:
             # Nothing is tried out here: this must work whatever an extension does.
             self._host.desired.set_enabled(canonical, is_enabled=False)
             return self._view(self._switched_off(canonical))
-        state = self._try_out(canonical)
+        wishes = self._host.desired.read()
+        observed = self._observe(wishes | {canonical: Wish()}, everything=True)
+        state = observed.states[canonical]
         if state.status not in ("enabled", "needs_config"):
             raise does_not_load(
                 f"Extension '{canonical}' cannot be enabled: {state.reason}", state.reason or ""
             )
+        if circles := [item for item in observed.circles if canonical in item.names]:
+            check_order(circles, self._observe(wishes, everything=True).circles)
         self._host.desired.set_enabled(canonical, is_enabled=True)
         return self._view(state)
 
@@ -295,11 +301,6 @@ class Extensions:
             return self._host.extensions()
         return list(self.observe().states.values())
 
-    def _probe(
-        self, wishes: dict[str, Wish], *, everything: bool = False
-    ) -> dict[str, ExtensionState]:
-        return dict(self._observe(wishes, everything=everything).states)
-
     def _observe(self, wishes: dict[str, Wish], *, everything: bool = False) -> Observation:
         found = self._pipeline.verifier.observe(
             current_generation(self._config.instance),
@@ -315,7 +316,7 @@ class Extensions:
         """Return what becomes of an extension if it is enabled."""
         canonical = self.known_name(name)
         wishes = self._host.desired.read() | {canonical: Wish()}
-        return self._probe(wishes, everything=True)[canonical]
+        return self._observe(wishes, everything=True).states[canonical]
 
     def _rows(self) -> dict[str, Row]:
         columns = (_table.c.id, _table.c.name, _table.c.created_at, _table.c.updated_at)

@@ -22,9 +22,10 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from tinybase import foreign_toml
 from tinybase._version import __version__
 from tinybase.errors import Fault, Invalid
-from tinybase.packages import foreign_toml
+from tinybase.extensions.rows import Order
 
 FILE_NAME = "extension.toml"
 
@@ -33,8 +34,9 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _RESERVED = frozenset({"tinybase", "tinybase_hookspecs"})
 _IMPORTED_AT_START = frozenset({"sitecustomize", "usercustomize"})
 _TEXTS = ("description", "author", "license", "homepage", "repository", "documentation")
-_KEYS = ("name", "version", *_TEXTS, "keywords", "python", "tinybase", "dependencies")
+_KEYS = ("name", "version", *_TEXTS, "keywords", "python", "tinybase", "dependencies", "order")
 _HOST_KEYS = ("min_version", "max_version")
+_ORDER_KEYS = ("before", "after")
 _DEPENDENCY_KEYS = ("version", "extras", "markers")
 
 
@@ -43,7 +45,8 @@ class Manifest:
     """A checked manifest.
 
     ``name`` is canonical (PEP 503) and ``package`` what Python imports. ``python`` and
-    ``tinybase`` are the versions that the extension runs with.
+    ``tinybase`` are the versions that the extension runs with, and ``order`` says before and
+    after which other extensions its handlers are called.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Manifest:
     python: SpecifierSet
     tinybase: SpecifierSet
     dependencies: tuple[Requirement, ...]
+    order: Order
 
     @property
     def is_license_expression(self) -> bool:
@@ -183,6 +187,7 @@ class _Reader:
             python=self._python(table),
             tinybase=self._host(table),
             dependencies=tuple(self._dependencies(table, name)),
+            order=self._order(table, name),
         )
         return None if self.faults else manifest
 
@@ -389,6 +394,31 @@ class _Reader:
         except InvalidSpecifier:
             self._note(loc, f"is no version range. {remedy}")
             return None
+
+    def _order(self, table: Mapping[str, Any], own: str) -> Order:
+        value, loc = table.get("order", {}), ("extension", "order")
+        if not isinstance(value, dict):
+            remedy = 'Write [extension.order] and lines like before = ["audit-trail"]'
+            self._note(loc, f"is a table. {remedy}", "type")
+            return Order()
+        self._known(loc, value, _ORDER_KEYS)
+        before, after = (self._extensions((*loc, key), value.get(key, [])) for key in _ORDER_KEYS)
+        for key, names in (("before", before), ("after", after)):
+            if own in names:
+                self._note((*loc, key), f"names {own}, the extension itself. Remove it")
+        for name in sorted({*before} & {*after}):
+            self._note((*loc, "after"), f"names {name}, and so does before. Keep one of the two")
+        return Order(before=before, after=after)
+
+    def _extensions(self, loc: tuple[str, ...], value: object) -> tuple[str, ...]:
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list) or not all(
+            isinstance(name, str) and _NAME.fullmatch(name) for name in names
+        ):
+            msg = f'is a list of names of extensions. Write {loc[-1]} = ["audit-trail"]'
+            self._note(loc, msg, "type")
+            return ()
+        return tuple(canonicalize_name(name) for name in names)
 
     def _requirement(self, loc: tuple[str | int, ...], text: str) -> Requirement | None:
         try:

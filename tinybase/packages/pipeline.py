@@ -21,6 +21,7 @@ from tinybase.db.models import Extension
 from tinybase.errors import Conflict, TinyBaseError
 from tinybase.host import ExtensionState, Host
 from tinybase.host.desired import bump
+from tinybase.host.ordering import check_order
 from tinybase.interruption import uninterrupted
 from tinybase.packages.changes import Change, difference
 from tinybase.packages.generations import Generations
@@ -190,13 +191,15 @@ class Pipeline:
     ) -> Tried:
         """Refuse a set in which something new, or something that worked before, fails to load.
 
-        :raises Conflict: ``extension_load_failed``.
+        :raises Conflict: ``extension_load_failed``; ``dependency_conflict``, when something
+            new makes the order of handlers a circle.
         """
         new = set(fresh)
         wishes = self._host.desired.read()
         expected = len(lock.extensions)
         others = {key: wish for key, wish in wishes.items() if key not in insist}
-        after = self.verifier.probe(generation, others, expected=expected, everything=True)
+        seen = self.verifier.observe(generation, others, expected=expected, everything=True)
+        after = dict(seen.states)
         _check_untouched(generation, lock)
         for name in sorted(new):
             if name in insist or name not in wishes or wishes[name].is_enabled:
@@ -206,10 +209,13 @@ class Pipeline:
             for key, item in after.items()
             if key in lock.extensions and key not in new and item.status == "failed"
         ]
-        if broken:
-            before = self.verifier.probe(
+        circles = [circle for circle in seen.circles if not new.isdisjoint(circle.names)]
+        if broken or circles:
+            known = self.verifier.observe(
                 self.generations.current(), others, expected=expected, everything=True
             )
+            check_order(circles, known.circles)
+            before = known.states
             for item in broken:
                 if item.name in before and before[item.name].status == "enabled":
                     raise does_not_load(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from packaging.utils import canonicalize_name
+
 from tinybase.actors import SYSTEM
 from tinybase.api.services import Services
 from tinybase.cli.doctor.finding import Finding, error, info, warning
-from tinybase.host.snapshot import ExtensionState
+from tinybase.config import FILE_NAME
+from tinybase.host.snapshot import PROJECT, ExtensionState
 from tinybase.host.stats import HandlerStats
 from tinybase.packages.observation import FunctionFacts, Observation
 from tinybase.packages.views import ExtensionDetails
@@ -37,6 +40,14 @@ def check(services: Services) -> Iterator[Finding]:
             module,
             "Correct it; its handlers and functions do not exist until then.",
         )
+    for circle in observed.circles:
+        yield warning(
+            "order_circular",
+            f"{circle}; {circle.dropped} is not followed.",
+            f"handlers of {', '.join(circle.names)}",
+            circle.remedy,
+        )
+    yield from _unknown(services.config.extensions.order, observed)
     for name in sorted({handler.extension for handler in observed.handlers}):
         if name in observed.states:
             yield from _failures(services.extensions.describe(name, observed))
@@ -61,6 +72,19 @@ def _state(state: ExtensionState) -> Iterator[Finding]:
             where,
             f"tinybase extensions logs {state.name} shows more.",
         )
+
+
+def _unknown(order: Sequence[str], observed: Observation) -> Iterator[Finding]:
+    """Report names in the order of the operator that are of no extension."""
+    known = {*observed.states, PROJECT}
+    for name in order:
+        if canonicalize_name(name) not in known:
+            yield info(
+                "order_unknown",
+                f"extensions.order names {name}, which is not installed.",
+                FILE_NAME,
+                "Correct the name, or leave it for when it is installed.",
+            )
 
 
 def _failures(details: ExtensionDetails) -> Iterator[Finding]:

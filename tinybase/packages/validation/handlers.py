@@ -15,6 +15,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 import tinybase
 import tinybase.extensions
 import tinybase_hookspecs
@@ -77,8 +79,10 @@ class Handlers:
         sources: Sources,
         check_function: CheckFunction,
         note: Callable[[Finding], None],
+        extension: str = "",
     ) -> None:
         self._module = module
+        self._extension = extension
         self._sources = sources
         self._check_function = check_function
         self._note = note
@@ -213,7 +217,18 @@ class Handlers:
         except HandlerError as refused:
             self._refused(decorator, "handler", refused)
             return False
+        self._look_at_order(event, options, decorator.lineno)
         return True
+
+    def _look_at_order(self, event: str, options: dict[str, Any], line: int) -> None:
+        """Look for an extension that wants to be called before itself."""
+        for key in ("before", "after"):
+            names = options.get(key, ())
+            named = {canonicalize_name(n) for n in ([names] if isinstance(names, str) else names)}
+            if self._extension and self._extension in named:
+                message = f"@{event} has {key}={self._extension}, which is this extension itself"
+                remedy = "Use priority; handlers of one extension else run as they are written."
+                self._note(warning(self._module.file, line, "order", message, remedy))
 
     def _look_at_handler(self, event: str, handler: Any | None, decorator: ast.expr) -> None:
         spec = getattr(tinybase_hookspecs, f"tinybase_{event}")

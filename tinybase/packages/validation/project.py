@@ -15,9 +15,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from tinybase import foreign_toml
 from tinybase.errors import Invalid
 from tinybase.host.loading import EntryPoint
-from tinybase.packages import candidates, foreign_toml, layout, manifest
+from tinybase.packages import candidates, layout, manifest
 from tinybase.packages.validation.findings import Finding, error, from_fault, warning
 from tinybase.packages.wheels import ENTRY_POINT_GROUP
 

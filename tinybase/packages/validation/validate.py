@@ -80,7 +80,7 @@ def _code(
     functions: list[Registered] = []
     for name, module in modules.items():
         findings: list[Finding] = []
-        handlers = Handlers(module, sources, check_function, findings.append)
+        handlers = Handlers(module, sources, check_function, findings.append, found.name)
         handlers.look()
         yield from findings
         functions += handlers.functions
