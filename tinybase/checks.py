@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from tinybase import web
-from tinybase.host import Check, settings
+from tinybase.host import Check, health, settings
 
 CHECKS: Final[Mapping[str, Check]] = {
     settings.HOOK: settings.check,
+    health.HOOK: health.check,
     web.HOOK: web.check_blueprint,
 }
 """The check of each collecting hook that has one."""

@@ -99,11 +99,11 @@ class SettingDeclaration:
 class HealthCheckDeclaration:
     """A check of something the extension needs.
 
-    ``check`` returns ``None`` or a short text when all is well and raises when it is not.
+    ``check`` returns when all is well and raises when it is not.
     """
 
     name: str
-    check: Callable[[], str | None]
+    check: Callable[[], object]
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ class Readiness:
         database, migrations = self._look_at_database()
         extensions = FAILED
         if self._services.host.is_loaded:
-            extensions = DEGRADED if _is_any_ill(self._services) else OK
+            is_healthy = self._services.host.is_healthy()
+            extensions = OK if is_healthy and not _is_any_ill(self._services) else DEGRADED
         return {"database": database, "migrations": migrations, "extensions": extensions}
 
     def _look_at_database(self) -> tuple[str, str]:

@@ -18,9 +18,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def health_check(name: str) -> Callable[[_F], _F]:
     """Run the decorated function whenever somebody asks whether the server is well.
 
-    The function takes nothing. It returns ``None`` or a short text when all is well and
-    raises when it is not. It is the same as returning a ``HealthCheckDeclaration`` from an
-    implementation of ``tinybase_register_health_checks``.
+    The function takes nothing; it returns when all is well and raises when it is not. It has
+    two seconds, and is not asked again for five. It is the same as returning a
+    ``HealthCheckDeclaration`` from an implementation of ``tinybase_register_health_checks``.
 
     :param name: what is checked, such as ``"mail-server"``.
     :raises HandlerError: for a use that cannot work; the message says how to mend it.

@@ -28,6 +28,7 @@ from tinybase.host.desired import DesiredState, Wish
 from tinybase.host.discovery import Finder, SearchPath, current_generation
 from tinybase.host.dispatch import Dispatcher
 from tinybase.host.guard import Surroundings
+from tinybase.host.health import HealthChecks
 from tinybase.host.loading import new_plugin_manager
 from tinybase.host.metrics import Metrics
 from tinybase.host.ordering import Rules, Turn, check_order
@@ -92,6 +93,7 @@ class Host:
         self._builder = SnapshotBuilder(config, self.around, new_functions, checks)
         self._search_path = SearchPath()
         self._finder = Finder()
+        self._health = HealthChecks(self.around)
         self._starting = Starting(config.hooks.startup_seconds)
         self._lock = threading.RLock()
         self._binding = Binding(
@@ -195,6 +197,13 @@ class Host:
             if name is None or loaded.name == name
             for stats in (*loaded.plugin.handlers, *loaded.plugin.counters)
         ]
+
+    def is_healthy(self) -> bool:
+        """Run the health checks of the extensions if it is time; say whether all is well.
+
+        What is wrong shows in their states.
+        """
+        return self._health.look(self.snapshot)
 
     def project_failures(self) -> dict[str, str]:
         """Return what is wrong with modules of the operator's own code."""
@@ -473,6 +482,8 @@ class Host:
                     _log.error("could not %s: %s", what, why)
 
     def _publish(self) -> None:
+        if self._health.has_changed():
+            self._record_status()
         self._metrics.publish(self._counters())
 
     # --- lifecycle hooks -------------------------------------------------------------
