@@ -371,6 +371,7 @@ class TestHandlers:
             "why": "priority 10 over 0",
             "is_async": False,
             "status": "active",
+            "status_reason": None,
         }
         assert [item["order"] for item in answer["hooks"]] == [3, 1]
 
@@ -384,6 +385,7 @@ class TestHandlers:
             "calls": 120,
             "errors": 1,
             "timeouts": 0,
+            "skipped": 0,
             "total_ms": 340.5,
             "max_ms": 41.2,
             "last_error": {

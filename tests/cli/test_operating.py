@@ -61,6 +61,7 @@ def test_hooks_are_listed_in_the_order_in_which_they_run(run: Run, extended: Pat
         "why": "tryfirst",
         "is_async": False,
         "status": "active",
+        "status_reason": None,
     }
     heading, *rows = run("extensions", "hooks").out.splitlines()
     assert heading.split() == [

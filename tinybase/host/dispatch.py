@@ -75,7 +75,8 @@ class Batch:
 
         :param share_snapshot: is called once if there are any, and what it returns at their end.
         """
-        groups = list(_merged(self._events))
+        events = self._events
+        groups = events[0] if len(events) == 1 else list(_merged(events))
         self._events = [[]]
         if groups:
             self._carry_out(groups, share_snapshot() if share_snapshot is not None else None)
@@ -144,16 +145,6 @@ def collecting() -> Batch | None:
     return _batch.get()
 
 
-@contextmanager
-def collecting_for(batch: Batch | None) -> Iterator[None]:
-    """Add the calls of handlers to a batch while the block runs."""
-    token = _batch.set(batch)
-    try:
-        yield
-    finally:
-        _batch.reset(token)
-
-
 class Dispatcher:
     """Runs what was asked for after a commit.
 
@@ -171,7 +162,8 @@ class Dispatcher:
     def run(self, callbacks: Sequence[Callback]) -> None:
         """Run callbacks in order, and wait for the handlers that they call, but not for long."""
         batch = Batch(self.limits)
-        with collecting_for(batch):
+        token = _batch.set(batch)
+        try:
             for callback in callbacks:
                 batch.begin_event()
                 try:
@@ -180,6 +172,8 @@ class Dispatcher:
                     # Handlers are guarded one by one, so this is a fault between them: the
                     # write is durable, and the other callbacks must run.
                     _log.exception("telling the extensions about an event failed")
+        finally:
+            _batch.reset(token)
         batch.carry_out(self.share)
 
     def aside(self, callback: Callback) -> None:

@@ -106,7 +106,10 @@ class Task:
             self._since = math.inf
             if self._over is not None:
                 self._over()
-            self._ended.release()
+
+    def end(self) -> None:
+        """Wake who waits. To be called last: they would wait for the interpreter meanwhile."""
+        self._ended.release()
 
     def wait(self, seconds: float) -> bool:
         """Wait for the end, at most so long; say whether it has come. To be called once."""
@@ -249,6 +252,7 @@ class Share:
             with self._idle:
                 self._taken -= 1
                 self._idle.notify_all()
+            task.end()
 
     def _next(self) -> Task | None:
         """Return what to do next, or ``None`` for a thread that is not needed any more."""
