@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,41 +29,36 @@ class Deciders:
     redactable: frozenset[str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What was found out about one set of extensions, by name of the collection."""
-
-    pm: pluggy.PluginManager
-    callers: Sequence[pluggy.HookCaller]
-    deciders: dict[str, tuple[int, Deciders | None]]
-
-
 class Jury:
-    """Tells who is to be asked; it is found out once for each collection."""
+    """Tells who is to be asked: found out once for each collection, and anew for other extensions.
+
+    What is registered later than the first question is not asked; a snapshot is complete
+    before that.
+    """
 
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
-        self._known: _Known | None = None
+        self._known: tuple[pluggy.PluginManager, dict[str, Deciders | None]] | None = None
 
     def of(self, actor: Actor, collection: Collection) -> Deciders | None:
         """Return those who are to be asked for an actor, or ``None``: the server asks nobody."""
         if actor.kind is ActorKind.SYSTEM:
             return None
         pm, known = self._hooks.pm, self._known
-        if known is None or known.pm is not pm or len(known.deciders) >= _MOST_KNOWN:
-            known = self._known = _Known(pm, [getattr(pm.hook, name) for name in _NAMES], {})
-        count = sum([len(caller.get_hookimpls()) for caller in known.callers])
-        if not count:
-            return None
-        found = known.deciders.get(collection.name)
-        if found is None or found[0] != count:
-            found = (count, _deciders(known.callers, collection.name))
-            known.deciders[collection.name] = found
-        return found[1]
+        if known is None or known[0] is not pm:
+            known = self._known = (pm, {})
+        deciders = known[1]
+        try:
+            return deciders[collection.name]
+        except KeyError:
+            if len(deciders) >= _MOST_KNOWN:
+                deciders.clear()
+            found = deciders[collection.name] = _deciders(pm, collection.name)
+            return found
 
 
-def _deciders(callers: Sequence[pluggy.HookCaller], collection: str) -> Deciders | None:
-    field = "collection"
+def _deciders(pm: pluggy.PluginManager, collection: str) -> Deciders | None:
+    field, callers = "collection", [getattr(pm.hook, name) for name in _NAMES]
     access, filters, redact = (
         caller if is_heard(caller, field, collection) else None for caller in callers
     )
