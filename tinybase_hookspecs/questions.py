@@ -25,7 +25,10 @@ class BeforeRecordCreateEvent(Event):
 
 @dataclass
 class BeforeRecordUpdateEvent(Event):
-    """A record is about to change; ``data`` is its whole new content and may be changed."""
+    """A record is about to change; ``data`` is its whole new content and may be changed.
+
+    ``old_data`` is the whole content as it is, and ``owner_id`` whose it will be.
+    """
 
     collection: str
     record_id: UUID

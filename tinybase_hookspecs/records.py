@@ -10,7 +10,10 @@ still runs.
 ``before_record_*`` and ``on_record_write`` run inside the transaction, one after another,
 and decide about it: an implementation that raises :class:`~tinybase_hookspecs.Reject` gives
 the client that answer, any other exception gives ``extension_error``, and in both cases
-nothing is stored. What a handler writes with its ``ctx`` belongs to the same transaction.
+nothing is stored. What a handler reads and writes with its ``ctx``, or with
+Flask-SQLAlchemy's ``db.session``, belongs to the same transaction.
+
+A write that says ``hooks=False`` calls none of these.
 """
 
 from tinybase_hookspecs.events import (
@@ -44,13 +47,18 @@ def tinybase_before_record_update(event: BeforeRecordUpdateEvent) -> dict[str, o
 
     ``event.data`` may be changed in place, or a mapping returned to take its place; the
     next implementation sees the change, and the result is checked against the schema. Not
-    called for a write that would change nothing.
+    called for a write that would change nothing; when the change is taken back here, nothing
+    is stored and nobody told.
     """
 
 
 @hookspec
 def tinybase_before_record_delete(event: BeforeRecordDeleteEvent) -> None:
-    """Called before a record is deleted, inside the transaction."""
+    """Called before a record is deleted, inside the transaction.
+
+    Called once for every record, also when a whole collection is deleted: one refusal keeps
+    it.
+    """
 
 
 @hookspec
@@ -58,7 +66,8 @@ def tinybase_on_record_write(event: RecordWriteEvent) -> None:
     """Called after a record was created, changed or deleted, inside the transaction.
 
     For rows that must live and die with the record: what is written with ``ctx`` is
-    committed with it, or not at all.
+    committed with it, or not at all. When a whole collection is deleted, it is called for
+    every record of it.
     """
 
 
@@ -92,5 +101,6 @@ def tinybase_on_record_change(event: RecordChangeEvent) -> None:
 def tinybase_on_record_write_failed(event: RecordWriteFailedEvent) -> None:
     """Called after a write of records was rolled back, whatever the reason.
 
-    Not called for what was refused before a transaction began, such as a missing token.
+    Not called for what was refused before a transaction began, such as a missing token. A
+    write of a handler that failed inside a transaction is told when that has ended.
     """
