@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from tinybase import web
-from tinybase.host import Check, health, settings
+from tinybase.collections import owned
+from tinybase.host import Check, commands, health, settings
 
 CHECKS: Final[Mapping[str, Check]] = {
+    commands.HOOK: commands.check,
+    owned.HOOK: owned.check,
     settings.HOOK: settings.check,
     health.HOOK: health.check,
     web.HOOK: web.check_blueprint,

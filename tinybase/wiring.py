@@ -19,6 +19,7 @@ from tinybase.auth.tokens import Tokens
 from tinybase.auth.users import Users
 from tinybase.checks import CHECKS
 from tinybase.collections.collections import Collections
+from tinybase.collections.owned import OwnedCollections
 from tinybase.collections.records import Records
 from tinybase.config import Config
 from tinybase.db import Database, Session, db
@@ -33,7 +34,7 @@ from tinybase.settings import Settings
 if TYPE_CHECKING:
     from tinybase.packages.extensions import Extensions
 
-Make = Callable[[Config, Database, Host], "Extensions"]
+Make = Callable[[Config, Database, Host, OwnedCollections], "Extensions"]
 
 
 def wire(config: Config, make_extensions: Make) -> Flask:
@@ -64,6 +65,8 @@ def _services(app: Flask, config: Config, engine: Engine, make_extensions: Make)
     contexts = Contexts(partial(Session, db, bind=engine), records, collections)
     host.around.scope = app.app_context
     host.around.open_context = _HandlerContexts(contexts)
+    owned = OwnedCollections(database, collections)
+    host.provide = owned.provide
     return Services(
         config=config,
         database=database,
@@ -77,7 +80,7 @@ def _services(app: Flask, config: Config, engine: Engine, make_extensions: Make)
         records=records,
         contexts=contexts,
         functions=Functions(database, config, host, settings, contexts),
-        make_extensions=partial(make_extensions, config, database, host),
+        make_extensions=partial(make_extensions, config, database, host, owned),
     )
 
 

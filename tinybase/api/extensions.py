@@ -256,7 +256,7 @@ def update_extension(call: Call) -> object:
 )
 def get_extension_config(call: Call) -> object:
     """Return the settings of an extension, each with its value and where that comes from."""
-    return call.services.extensions.configuration.get(call.path["extension_name"])
+    return call.services.extensions.configuration.of(call.path["extension_name"]).view()
 
 
 @operations.patch(
@@ -273,8 +273,9 @@ def update_extension_config(call: Call) -> object:
     All of them are set, or none if one does not fit. An extension that waited for a setting
     runs from then on.
     """
-    configuration = call.services.extensions.configuration
-    return configuration.update(call.path["extension_name"], call.body["values"])
+    settings = call.services.extensions.configuration.of(call.path["extension_name"])
+    settings.update(call.body["values"])
+    return settings.view()
 
 
 @operations.delete(
@@ -286,7 +287,11 @@ def update_extension_config(call: Call) -> object:
     errors=("not_managed", "install_in_progress"),
 )
 def delete_extension(call: Call) -> object:
-    """Remove an extension and what only it needed."""
+    """Remove an extension and what only it needed.
+
+    Its collections and settings stay, unless they are purged; that works when the extension
+    itself is gone too.
+    """
     call.services.extensions.uninstall(call.path["extension_name"], purge=call.query["purge"])
     return Answer()
 

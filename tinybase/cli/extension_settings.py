@@ -40,11 +40,12 @@ def config(*, name: str, changes: tuple[str, ...], unset: tuple[str, ...], as_js
       tinybase extensions config payments --unset currency
     """
     with context.services() as services:
-        configuration = services.extensions.configuration
-        found = configuration.get(name)
+        settings = services.extensions.configuration.of(name)
+        found = settings.view()
         if changes or unset:
             texts = _read(changes, found.settings)
-            found = configuration.update_from_texts(name, texts, unset=unset)
+            settings.update(settings.parse(texts) | dict.fromkeys(unset))
+            found = settings.view()
             note(f"Changed {', '.join(dict.fromkeys([*texts, *unset]))} of {found.extension}.")
     if as_json:
         emit_json(found)

@@ -159,23 +159,31 @@ def disable(*, names: tuple[str, ...], as_json: bool) -> None:
 @extensions.command("uninstall")
 @names_argument
 @yes_option
-@click.option("--purge", is_flag=True, help="Also drop what TinyBase keeps for it.")
+@click.option("--purge", is_flag=True, help="Also drop its collections and settings.")
 @json_option
 def uninstall(*, names: tuple[str, ...], yes: bool, purge: bool, as_json: bool) -> None:
     """Remove extensions, and the packages that only they needed.
 
-    Records that they made stay.
+    Their data stays: the collections that belong to them, and the settings that were set. With
+    --purge it is deleted, also later, when an extension itself is gone.
 
     \b
-    Example:
+    Examples:
       tinybase extensions uninstall my-extension
+      tinybase extensions uninstall my-extension --purge
     """
     with _service() as service:
-        removed = [service.known_name(name) for name in names]
-        confirm(f"Uninstall {', '.join(removed)}?", yes=yes)
+        removed = [service.known_name(name, is_gone_too=purge) for name in names]
+        data = {name: service.data.of(name) for name in removed}
+        lost = "; ".join(f"of {name}: {kept}" for name, kept in data.items() if kept)
+        warning = f" This deletes, {lost}." if purge and lost else ""
+        confirm(f"Uninstall {', '.join(removed)}?{warning}", yes=yes)
         for name in removed:
             service.uninstall(name, purge=purge)
             note(f"Uninstalled {name}.")
+            if data[name] and not purge:
+                again = context.own_command(f"extensions uninstall {name} --purge")
+                note(f"Its data stays: {data[name]}. To delete it: {again}.")
     if as_json:
         emit_json(removed)
 

@@ -32,6 +32,7 @@ _COMMANDS: Mapping[str, str] = {
     "records": "Read and write the records of a collection.",
     "functions": "Write, list and call server functions.",
     "extensions": "Install and manage extensions.",
+    "x": "Run the commands that extensions bring.",
     "db": "Upgrade the database and ask for its version.",
     "doctor": "Find what is wrong with the instance, and say what to do.",
     "config": "Show the configuration in effect.",

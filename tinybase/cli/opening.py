@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tinybase.actors import Actor
 from tinybase.api.services import Services
 from tinybase.cli.database import faults_explained
+from tinybase.collections.owned import OwnedCollections
 from tinybase.config import Config
 from tinybase.db import Database, migrate
 from tinybase.host import Host
@@ -39,8 +40,10 @@ def opened(config: Config, *, actor: Actor, load: bool) -> Iterator[Services]:
             services.close()
 
 
-def _extensions(config: Config, database: Database, host: Host) -> Extensions:
+def _extensions(
+    config: Config, database: Database, host: Host, owned: OwnedCollections
+) -> Extensions:
     # Installing is the largest room, and most commands do not enter it.
     from tinybase.packages.extensions import Extensions  # noqa: PLC0415
 
-    return Extensions(config, database, host)
+    return Extensions(config, database, host, owned)

@@ -154,6 +154,9 @@ def _document(found: ExtensionDetails, handlers: list[dict[str, Any]]) -> dict[s
         "packages": [{"name": key, "version": value} for key, value in found.packages.items()],
         "handlers": handlers,
         "counted_since": found.counted_since,
+        "collections": [
+            {"name": item.name, "records": item.records} for item in found.data.collections
+        ],
         "function_details": [
             {"name": item.name, "auth": item.auth, "description": item.description}
             for item in found.functions
@@ -210,4 +213,5 @@ def _facts(found: ExtensionDetails) -> dict[str, object]:
         "installed": extension.installed_at,
         "updated": extension.updated_at,
         "counted since": found.counted_since,
+        "data": str(found.data),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -143,13 +143,15 @@ class Collections:
         label: str | None = None,
         schema: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
+        and_write: Callable[[Connection, UUID], None] | None = None,
     ) -> Collection:
         """Make a collection.
 
+        :param and_write: writes, in the same transaction, what lives and dies with its id.
         :raises Invalid: ``invalid_schema`` with every fault of schema and options.
         :raises BadRequest: ``collection_exists`` when the name is taken.
         """
-        _check(name, label, schema, options)
+        check_definition(name, label, schema, options)
         now = utcnow()
         values = {
             "id": uuid7(),
@@ -169,6 +171,8 @@ class Collections:
                 work.connection.execute(COLLECTIONS.insert().values(values))
             except IntegrityError as error:
                 raise _exists(name) from error
+            if and_write is not None:
+                and_write(work.connection, collection.id)
             self._sync_indexes(work.connection, None, collection)
         return collection
 
@@ -192,7 +196,7 @@ class Collections:
         :raises PreconditionFailed: when the version is not one of ``if_match``.
         """
         self.get(name)
-        changes = _check(name, label, schema, options)
+        changes = check_definition(name, label, schema, options)
         if "schema" not in changes:
             return self._update(name, changes, if_match)
         with self._indexes.turn():
@@ -251,7 +255,7 @@ class Collections:
     ) -> Report:
         """Report what :meth:`update` would meet with, and change nothing."""
         self.get(name)
-        changes = _check(name, label, schema, options)
+        changes = check_definition(name, label, schema, options)
         with self._database.connect() as connection:
             before = self._for_update(connection, name, if_match)
             after = self._changed(before, changes)
@@ -398,7 +402,7 @@ class _Known:
                 self._collections.popitem(last=False)
 
 
-def _check(
+def check_definition(
     name: str,
     label: str | None,
     schema: Mapping[str, Any] | None,

@@ -171,7 +171,10 @@ class ExtensionSetting(db.Model):  # type: ignore[name-defined,misc]
 
 
 class ExtensionCollection(db.Model):  # type: ignore[name-defined,misc]
-    """A collection that belongs to an extension, whether that is installed or not."""
+    """A collection that belongs to an extension, whether that is installed or not.
+
+    ``digest`` is that of the declared schema which it is up to date with.
+    """
 
     __tablename__ = "extension_collections"
 
@@ -179,6 +182,7 @@ class ExtensionCollection(db.Model):  # type: ignore[name-defined,misc]
         Guid, ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True
     )
     extension: Mapped[str] = mapped_column(String(255), index=True)
+    digest: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
 
 

@@ -3,6 +3,8 @@
 Importing it is cheap: it loads the contract, not the server.
 """
 
+from tinybase.extensions.collections import register_collection
+from tinybase.extensions.commands import command, pass_context
 from tinybase.extensions.decorators import (
     after_request,
     authenticate,
@@ -146,6 +148,7 @@ __all__ = [
     "before_user_login",
     "before_user_register",
     "can_access",
+    "command",
     "filter_records",
     "health_check",
     "hookimpl",
@@ -172,9 +175,11 @@ __all__ = [
     "on_user_logout",
     "on_user_register",
     "on_user_update",
+    "pass_context",
     "public",
     "redact_record",
     "register_blueprint",
+    "register_collection",
     "register_settings",
     "requires",
     "token_claims",

@@ -70,32 +70,13 @@ class Configuration:
         self._host = host
         self._try_out = try_out
 
-    def get(self, name: str) -> ExtensionConfig:
+    def of(self, name: str) -> SettingsOf:
         """Return the settings of an extension, by any spelling of its name.
 
         :raises NotFound: if it is neither installed nor wished for.
         :raises Conflict: if it cannot be loaded, so that nobody knows its settings.
         """
-        return self._view(self._declared(name))
-
-    def update(self, name: str, values: Mapping[str, Any]) -> ExtensionConfig:
-        """Set some settings; ``None`` takes back what was set. Every worker follows.
-
-        :raises Invalid: with everything that is wrong with the values.
-        """
-        state = self._declared(name)
-        self._host.stored_settings.change(state.name, checked(state.settings, values))
-        if self._host.is_loaded:
-            self._host.refresh()
-            return self._view(self._declared(name))
-        return self._view(state)
-
-    def update_from_texts(
-        self, name: str, texts: Mapping[str, str], *, unset: Sequence[str] = ()
-    ) -> ExtensionConfig:
-        """Set some settings from what somebody typed; see :meth:`update`."""
-        state = self._declared(name)
-        return self.update(state.name, parsed(state.settings, texts) | dict.fromkeys(unset))
+        return SettingsOf(self, self._host, self._declared(name))
 
     def judged(self, state: ExtensionState) -> ExtensionState:
         """Return the state of an extension that was only tried out, in view of its settings."""
@@ -123,8 +104,12 @@ class Configuration:
     def _resolved(self, state: ExtensionState, stored: Stored) -> Sequence[Resolved]:
         return resolve(state.name, state.settings, stored, self._config)
 
-    def _view(self, state: ExtensionState) -> ExtensionConfig:
-        if not self._host.is_loaded:
+    def view(self, state: ExtensionState) -> ExtensionConfig:
+        """Return what may be shown of the settings that an extension declares."""
+        if self._host.is_loaded:
+            known = self._host.extension(state.name)
+            state = replace(state, status=known.status, reason=known.reason)
+        else:
             state = self.judged(replace(state, status="enabled", reason=None))
         resolved = self._resolved(state, self._host.stored_settings.read())
         return ExtensionConfig(
@@ -133,6 +118,33 @@ class Configuration:
             status_reason=state.reason,
             settings=[_shown(state.name, item) for item in resolved],
         )
+
+
+class SettingsOf:
+    """The settings of one extension."""
+
+    def __init__(self, configuration: Configuration, host: Host, state: ExtensionState) -> None:
+        self._configuration = configuration
+        self._host = host
+        self._state = state
+
+    def view(self) -> ExtensionConfig:
+        """Return them as they are now."""
+        return self._configuration.view(self._state)
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Set some of them; ``None`` takes back what was set. Every worker follows.
+
+        :raises Invalid: with everything that is wrong with the values.
+        """
+        fitting = checked(self._state.settings, values)
+        self._host.stored_settings.change(self._state.name, fitting)
+        if self._host.is_loaded:
+            self._host.refresh()
+
+    def parse(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Turn what somebody typed into values, which are still to be checked."""
+        return parsed(self._state.settings, texts)
 
 
 def _shown(extension: str, item: Resolved) -> SettingView:

@@ -20,6 +20,7 @@ from tinybase.host.metrics import Metrics, Totals
 from tinybase.host.ordering import check_order
 from tinybase.host.quarantines import with_quarantines
 from tinybase.packages import addresses
+from tinybase.packages.belongings import Data, OwnedCollections
 from tinybase.packages.bundles import Bundles
 from tinybase.packages.closure import applies
 from tinybase.packages.configuration import Configuration
@@ -48,7 +49,9 @@ class Extensions:
     ``bundles`` carries everything to one without a network.
     """
 
-    def __init__(self, config: Config, database: Database, host: Host) -> None:
+    def __init__(
+        self, config: Config, database: Database, host: Host, collections: OwnedCollections
+    ) -> None:
         self._config = config
         self._database = database
         self._host = host
@@ -58,6 +61,7 @@ class Extensions:
         self.synchronisation = Sync(self._pipeline, config)
         self.bundles = Bundles(self._pipeline, config)
         self._metrics = Metrics(database)
+        self.data = Data(host, collections)
         self.configuration = Configuration(config, host, self._try_out)
 
     # --- what is there ---------------------------------------------------------------
@@ -131,6 +135,7 @@ class Extensions:
             counters=metrics["hooks"],
             counted_since=datetime.fromisoformat(metrics["since"]),
             functions=[item for item in observed.functions if item.owner == state.name],
+            data=self.data.of(state.name),
         )
 
     def why(self, package: str) -> Reason:
@@ -200,11 +205,11 @@ class Extensions:
             tried = self._pipeline.put_in_force(lock, workshop, purpose=purpose, insist=[name])
         return self._installed(name, tried)
 
-    def uninstall(self, name: str, *, purge: bool = False) -> None:  # noqa: ARG002 - see below
+    def uninstall(self, name: str, *, purge: bool = False) -> None:
         """Remove an extension and what only it needed.
 
-        :param purge: also drop the data that TinyBase keeps for it. Records in collections
-            are the operator's and always stay, so today there is nothing more to drop.
+        :param purge: also drop its data, which else stays: its collections with their records
+            and the settings that were set. This works when the extension itself is gone too.
         :raises NotFound: if there is no such extension.
         :raises Conflict: ``not_managed``, when pip installed it; ``conflict``, when another
             extension needs it; ``install_in_progress``.
@@ -213,12 +218,14 @@ class Extensions:
         purpose = f"extensions uninstall {canonical}"
         with self._pipeline.alone(purpose):
             lock = self._pipeline.lock()
-            if canonical not in lock.extensions:
+            if canonical in lock.extensions:
+                self._refuse_if_needed(canonical, lock)
+                with self._pipeline.workshop(lock) as workshop:
+                    self._pipeline.put_in_force(lock.without(canonical), workshop, purpose=purpose)
+            elif not (purge and self._is_gone(canonical)):
                 self._forget_missing(name)
-                return
-            self._refuse_if_needed(canonical, lock)
-            with self._pipeline.workshop(lock) as workshop:
-                self._pipeline.put_in_force(lock.without(canonical), workshop, purpose=purpose)
+            if purge:
+                self.data.drop(canonical)
 
     def set_enabled(self, name: str, enabled: bool) -> InstalledExtension:  # noqa: FBT001
         """Switch an extension on or off, here and in every running worker.
@@ -264,12 +271,20 @@ class Extensions:
         state = self.configuration.judged(tried[name])
         return self._view(state if wish.is_enabled else self._switched_off(name))
 
-    def known_name(self, name: str) -> str:
+    def _is_gone(self, name: str) -> bool:
+        """Say whether nothing is left of an extension but its data."""
+        known = {*self._rows(), *self._by_pip()}
+        return name not in known and bool(self.data.of(name))
+
+    def known_name(self, name: str, *, is_gone_too: bool = False) -> str:
         """Return the canonical name of an extension, without importing any.
 
+        :param is_gone_too: also of one of which only data is left.
         :raises NotFound: if it is neither installed nor wished for.
         """
         canonical = canonicalize_name(name)
+        if is_gone_too and self._is_gone(canonical):
+            return canonical
         if canonical not in {*self._pipeline.lock().extensions, *self._rows(), *self._by_pip()}:
             raise _not_found(name)
         return canonical

@@ -10,6 +10,7 @@ from uuid import NAMESPACE_DNS, UUID, uuid5
 
 from tinybase.host import ExtensionState
 from tinybase.host.ordering import Turn
+from tinybase.packages.belongings import Belongings
 from tinybase.packages.lock import Lock
 from tinybase.packages.observation import FunctionFacts
 
@@ -70,6 +71,7 @@ class ExtensionDetails:
     counters: Sequence[Mapping[str, Any]]
     counted_since: datetime
     functions: Sequence[FunctionFacts]
+    data: Belongings
 
 
 def view(

@@ -24,6 +24,7 @@ def upgrade() -> None:
         "extension_collections",
         sa.Column("collection_id", Guid(), nullable=False),
         sa.Column("extension", sa.String(length=255), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("created_at", Instant(), nullable=False),
         sa.ForeignKeyConstraint(["collection_id"], ["collections.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("collection_id"),

@@ -1,0 +1,233 @@
+"""An extension with settings, a collection and commands, in the hands of an operator."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
+
+from tinybase.cli.main import main, tinybase
+
+from .conftest import Run
+
+SHOP = '''
+import click
+
+from tinybase.extensions import (
+    Setting, command, pass_context, register_collection, register_settings,
+)
+from tinybase.functions import register
+
+ORDERS = register_collection(
+    "orders", {"fields": [{"name": "item", "type": "string", "required": True}]}, read="public"
+)
+
+
+@register_settings
+class Settings:
+    """What an operator sets."""
+
+    api_key = Setting(str, required=True, secret=True, env="PAYMENT_KEY")
+    currency = Setting(str, default="EUR", choices=["EUR", "USD"], description="Of prices.")
+
+
+@command
+@click.group()
+def stock():
+    """Look after the stock."""
+
+
+@stock.command()
+@click.argument("item")
+@pass_context
+def order(ctx, item):
+    """Order an item."""
+    record = ctx.records.create("orders", {"item": item})
+    click.echo(f"{record.data['item']} for {Settings.currency} by {ctx.user_id}")
+
+
+@command
+@click.command("fail")
+@click.option("--code", type=int)
+def fail(code):
+    """Fail."""
+    if code is not None:
+        raise SystemExit(code)
+    raise ValueError("no\\nluck")
+
+
+@register(name="shop_currency", auth="public")
+def currency():
+    return {"currency": Settings.currency}
+'''
+
+
+@pytest.fixture(scope="session")
+def with_shop(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an instance with the extension shop, not configured, that is only ever copied."""
+    parent = tmp_path_factory.mktemp("with-shop")
+    shutil.copytree(prepared, folder := parent / "instance")
+    source = parent / "shop"
+    source.mkdir()
+    (source / "extension.toml").write_text('[extension]\nname = "shop"\nversion = "1.0.0"\n')
+    (source / "__init__.py").write_text(SHOP)
+    with CliRunner().isolation("", {"PIP_NO_INDEX": "1"}) as (_, err, _both):
+        with pytest.raises(SystemExit) as ended:
+            main(["-C", str(folder), "extensions", "install", str(source), "--yes"])
+        assert not ended.value.code, err.getvalue()
+    return folder
+
+
+@pytest.fixture
+def shop(with_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an instance with the extension shop; commands work on it."""
+    folder = tmp_path / "shop"
+    shutil.copytree(with_shop, folder, symlinks=True)
+    monkeypatch.setenv("TINYBASE_INSTANCE", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_search_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.fixture
+def run(run: Run) -> Run:
+    """Return a runner of commands after which nothing can be imported from their instance."""
+
+    def run_and_forget(*arguments, **options):
+        before = [*sys.path]
+        try:
+            return run(*arguments, **options)
+        finally:
+            sys.path[:] = before
+
+    return run_and_forget
+
+
+@pytest.fixture
+def open_shop(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the same with the setting that it requires."""
+    monkeypatch.setenv("PAYMENT_KEY", "sesame")
+    return shop
+
+
+def test_settings_are_shown_set_and_unset_and_a_secret_is_never_said(run, shop):
+    (listed,) = run("extensions", "list", "--json").json
+    assert listed["status"] == "needs_config"
+    assert "tinybase extensions config shop api_key" in listed["status_reason"]
+
+    run("extensions", "config", "shop", "api_key", "currency=USD", stdin="sesame\n")
+    shown = run("extensions", "config", "shop")
+    found = run("extensions", "config", "shop", "--json")
+    everything = [shown.out, found.out, *(p.read_text() for p in shop.glob("logs/*"))]
+
+    assert found.json["status"] == "enabled"
+    key, currency = found.json["settings"]
+    assert (key["value"], key["is_set"], key["source"]) == (None, True, "database")
+    assert key["variables"] == ["TINYBASE_EXT_SHOP_API_KEY", "PAYMENT_KEY"]
+    assert (currency["value"], currency["source"]) == ("USD", "database")
+    assert "sesame" not in "".join(everything)
+    assert run("functions", "call", "shop_currency").json == {"currency": "USD"}
+
+    run("extensions", "config", "shop", "--unset", "currency")
+    assert run("functions", "call", "shop_currency").json == {"currency": "EUR"}
+
+
+def test_a_change_of_settings_that_does_not_fit_changes_nothing(run, open_shop):
+    refused = run("extensions", "config", "shop", "currency=YEN", "cash=1", code=1)
+    assert "values.currency: It must be one of EUR, USD." in refused.err
+    assert "values.cash: There is no such setting." in refused.err
+
+    told = run("extensions", "config", "shop", "api_key=sesame", code=2)
+    assert "Write api_key without a value" in told.err
+    sources = [
+        item["source"] for item in run("extensions", "config", "shop", "--json").json["settings"]
+    ]
+    assert sources == ["PAYMENT_KEY", "default"]
+    assert "config shop shows all settings" in run("doctor", env={"PAYMENT_KEY": None}, code=1).out
+
+
+def test_commands_are_listed_described_and_run_with_a_context(run, open_shop):
+    listed = run("x").out
+    assert "shop" in listed
+    assert "Look after the stock." in listed
+    assert "fail" in run("x", "shop", "--help").out
+
+    assert run("x", "Shop", "stock", "order", "tea").out == "tea for EUR by None\n"
+    (record,) = run("records", "list", "orders", "--json").json
+    assert record["data"] == {"item": "tea"}
+
+
+def test_a_command_that_fails_is_told_in_one_line_and_in_full_in_the_log(run, open_shop):
+    failed = run("x", "shop", "fail", code=1)
+
+    assert failed.err.startswith(
+        "Error: The command fail of the extension shop failed: ValueError: no luck."
+    )
+    assert failed.err.count("\n") == 1
+    assert "Traceback" in (open_shop / "logs" / "tinybase.log").read_text()
+    assert run("x", "shop", "fail", "--code", "7", code=7).err == ""
+    run("x", "shop", "fail", "--code", "x", code=2)
+    run("x", "shop", "nothing", code=2)
+
+
+def test_the_commands_of_an_extension_that_does_not_run_say_why(run, shop):
+    told = run("x", "shop", "fail", code=1).err
+    assert told.startswith(
+        "Error: shop is needs_config, so its commands cannot be run: the setting"
+    )
+    assert "No extension has commands." in run("x").out
+
+    run("extensions", "disable", "shop")
+    told = run("x", "shop", "fail", code=1).err
+    assert "shop is disabled" in told
+    assert "tinybase extensions enable shop" in told
+    assert "not found" in run("x", "nobody", code=1).err
+
+
+def test_the_shell_completes_extensions_and_their_commands(open_shop):
+    complete = ShellComplete(tinybase, {}, "tinybase", "_TINYBASE_COMPLETE")
+
+    assert [item.value for item in complete.get_completions(["x"], "s")] == ["shop"]
+    assert [item.value for item in complete.get_completions(["x", "shop"], "st")] == ["stock"]
+    assert complete.get_completions(["-C", "/nowhere", "x"], "s") == []
+
+
+def test_help_imports_no_extension(run, open_shop, monkeypatch):
+    monkeypatch.setattr("tinybase.host.host.Host.load", lambda _: pytest.fail("it was loaded"))
+
+    assert "Run the commands that extensions bring." in run("--help").out
+    assert "--traceback" in run("x", "--help").out
+
+
+def test_the_data_of_an_extension_stays_until_it_is_purged(run, open_shop):
+    run("x", "shop", "stock", "order", "tea")
+    run("extensions", "config", "shop", "currency=USD")
+    info = run("extensions", "info", "shop")
+    assert "the collection orders (1), the setting currency" in info.out
+    gone = run("extensions", "uninstall", "shop", "--yes").err
+    assert "Its data stays: the collection orders (1), the setting currency." in gone
+    assert len(run("records", "list", "orders", "--json").json) == 1
+    asked = run("extensions", "uninstall", "shop", "--purge", stdin="n\n", code=1)
+    assert "This deletes, of shop: the collection orders (1)" in asked.err
+    run("extensions", "uninstall", "shop", "--purge", "--yes")
+    assert run("collections", "list", "--json").json == []
+    assert "not found" in run("extensions", "uninstall", "shop", "--purge", "--yes", code=1).err
+
+
+def test_a_collection_of_somebody_else_keeps_an_extension_from_running(run, open_shop):
+    run("collections", "create", "orders")
+
+    told = run("x", "shop", "fail", code=1).err
+
+    assert "shop is failed" in told
+    assert "its collection orders exists already and belongs to this project" in told
+    assert "tinybase collections delete orders" in told
+    run("collections", "delete", "orders", "--yes")
+    run("x", "shop", "stock", "order", "tea")
