@@ -90,8 +90,8 @@ def create(
 def delete(*, name: str, yes: bool) -> None:
     """Delete a collection with all its records."""
     with context.services(load=True) as services:
-        collection = services.collections.get(name)
-        total = services.records.list(SYSTEM, collection, limit=1).total
+        services.collections.get(name)
+        total = services.records.list(SYSTEM, name, limit=1).total
         if total:
             confirm(f"Delete the collection {name} with its {total} records?", yes=yes)
         services.collections.delete(name)
