@@ -8,6 +8,7 @@ knows the answer.
 from __future__ import annotations
 
 import json
+import operator as operation
 import random
 import re
 import string
@@ -289,14 +290,10 @@ class Term:
             return given in value if isinstance(value, str) else has_item(value, self)
         if self.operator == "startswith":
             return bool(value.startswith(given))
-        return {
-            "gt": lambda: value > given,
-            "gte": lambda: value >= given,
-            "lt": lambda: value < given,
-            "lte": lambda: value <= given,
-        }[self.operator]()
+        return bool(_COMPARE[self.operator](value, given))
 
 
+_COMPARE = {"gt": operation.gt, "gte": operation.ge, "lt": operation.lt, "lte": operation.le}
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 

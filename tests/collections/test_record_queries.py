@@ -49,7 +49,8 @@ class World:
         """Ask the model."""
         rows = self.rows[name]
         if actor is not OPERATOR:
-            rows = [row for row in rows if row.values["owner_id"] == str(actor.user_id)]
+            owner = str(actor.user_id)
+            rows = [row for row in rows if row.values["owner_id"] == owner]
         return question.answer(rows)
 
 
