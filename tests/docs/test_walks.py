@@ -23,6 +23,7 @@ def test_a_tutorial_can_be_followed_from_an_empty_folder(page: str, tmp_path: Pa
         "functions.md",
         "private-collections.md",
         "reset-the-admin-password.md",
+        "routes-and-pages.md",
         "write-an-extension.md",
     ],
 )

@@ -191,12 +191,13 @@ class Host:
 
     def _counters(self, name: str | None = None) -> list[HandlerStats]:
         """Return everything of an extension, or of all, whose calls are counted."""
-        return [
+        contributed = [
             stats
             for loaded in self.snapshot.loaded.values()
             if name is None or loaded.name == name
-            for stats in (*loaded.plugin.handlers, *loaded.plugin.counters)
+            for stats in loaded.plugin.counters
         ]
+        return [*self.handlers(name), *contributed]
 
     def is_healthy(self) -> bool:
         """Run the health checks of the extensions if it is time; say whether all is well.
