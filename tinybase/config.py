@@ -185,8 +185,8 @@ class HooksConfig:
     )
     threads_per_extension: int = _key(
         4,
-        "How many handlers of one extension may run at the same time in a worker; as many again "
-        "of those that requests ask.",
+        "How many handlers of one extension may run at the same time in a worker; of those that "
+        "requests ask, how many may hang.",
         minimum=1,
     )
     hang_seconds: int = _key(

@@ -8,8 +8,9 @@ import itertools
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,7 +18,8 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import insert, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from tinybase.actors import SYSTEM
 from tinybase.collections.expressions import RECORDS
@@ -138,20 +140,20 @@ def at(name: str, record: dict[str, Any] | None = None) -> str:
     return path if record is None else f"{path}/{record['id']}"
 
 
-@pytest.fixture(scope="module")
-def opened(start_app, tmp_path_factory):
-    """Start one application for the tests of this module."""
-    folder = tmp_path_factory.mktemp("handlers")
+@contextlib.contextmanager
+def opening(start_app: Any, folder: Path, **environ: str) -> Iterator[Shop]:
+    """Start an application whose handlers are at a desk."""
     (folder / "handlers_of_record_hooks.py").write_text(HANDLERS)
     module = ModuleType("desk_of_record_hooks")
     desk = module.desk = Desk()
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         patch.setitem(sys.modules, "desk_of_record_hooks", module)
+        patch.delitem(sys.modules, "handlers_of_record_hooks", raising=False)
         environ = {
             "TINYBASE_EXTENSIONS_MODULES": "handlers_of_record_hooks",
             "TINYBASE_HOOKS_WAIT_MS": "30000",
-            "TINYBASE_HOOKS_THREADS_PER_EXTENSION": "16",
+            **environ,
         }
         with start_app(**environ) as app:
             services = app.extensions["tinybase"]
@@ -160,7 +162,13 @@ def opened(start_app, tmp_path_factory):
             login = services.tokens.login(*who, address="127.0.0.1")
             headers = {"Authorization": f"Bearer {login.access_token}"}
             yield Shop(app, desk, account.id, headers, itertools.count(1))
-        sys.modules.pop("handlers_of_record_hooks", None)
+
+
+@pytest.fixture(scope="module")
+def opened(start_app, tmp_path_factory):
+    """Start one application for the tests of this module."""
+    with opening(start_app, tmp_path_factory.mktemp("handlers")) as shop:
+        yield shop
 
 
 @pytest.fixture
@@ -584,6 +592,39 @@ def test_who_outlives_the_transaction_is_refused(shop, desk):
     assert shop.items(name) == ["tea"]
 
 
+def test_what_a_hook_tries_after_it_was_given_up_reaches_no_other_transaction(start_app, tmp_path):
+    with opening(start_app, tmp_path, TINYBASE_HOOKS_DECIDE_SECONDS="1") as shop:
+        name, refused = shop.make(), []
+        go_on, done = threading.Event(), threading.Event()
+
+        @shop.desk.on("before_record_create")
+        def hang(event, ctx):
+            if event.data["item"] != "slow":
+                return
+            ctx.db.add(Counter(name="early", value=1))
+            ctx.db.flush()
+            go_on.wait(30)
+            for write in (
+                lambda: ctx.records.create(name, {"item": "late"}),
+                lambda: ctx.db.execute(insert(Counter).values(name="late", value=1)),
+                lambda: db.session.execute(insert(Counter).values(name="late", value=1)),
+            ):
+                with pytest.raises((Conflict, SQLAlchemyError)) as found:
+                    write()
+                refused.append(found)
+            done.set()
+
+        status, error = shop.send("POST", at(name), {"item": "slow"})
+        assert (status, error["code"]) == (500, "extension_error")
+        with shop.services.database.write():
+            go_on.set()
+            assert done.wait(30)
+        shop.add(name, item="next")
+
+        assert len(refused) == 3
+        assert (shop.items(name), shop.counters()) == (["next"], set())
+
+
 def test_a_collection_cannot_be_made_inside_a_transaction(shop, desk):
     name, told = shop.make(), []
 
@@ -703,6 +744,26 @@ def test_a_hook_that_causes_itself_is_stopped_and_the_answer_shows_the_chain(sho
     assert f"handlers have caused one another ({handler} -> {handler}" in error["detail"]
     assert len(desk.of("before_record_update")) == 8
     assert shop.send("GET", at(name, record))[1]["data"]["n"] == 0
+
+
+def test_a_circle_through_a_commit_is_stopped_as_well(shop, desk):
+    one, other = shop.make(), shop.make()
+
+    @desk.on("before_record_create")
+    def inside(event, ctx):
+        if event.collection == one:
+            ctx.records.create(other, {"n": event.depth})
+
+    @desk.on("on_record_create")
+    def afterwards(event, ctx):
+        if event.collection == other:
+            ctx.records.create(one, {"n": event.depth})
+
+    shop.add(one)
+
+    assert 0 < len(shop.items(one)) == len(shop.items(other)) < 10
+    (failed,) = desk.of("on_record_write_failed")
+    assert (failed.error_code, "caused one another" in failed.error_message) == ("conflict", True)
 
 
 def test_a_hook_that_writes_the_record_it_is_asked_about_is_told_what_to_do(shop, desk):

@@ -175,10 +175,15 @@ class Share:
     """Threads that nobody else uses, started when they are needed.
 
     Daemon threads, because a handler that hangs must not keep a stopping worker alive.
+
+    :param grows: there is a thread for every task, until as many tasks hang as there may be
+        threads otherwise. A transaction that waits for a thread holds locks which those who
+        have one may be waiting for, so it must not have to wait for theirs.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, grows: bool = False) -> None:
         self._limits = limits
+        self._grows = grows
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._running: set[Task] = set()
         self._reported: weakref.WeakSet[Task] = weakref.WeakSet()
@@ -194,7 +199,9 @@ class Share:
                 return False
             task.share = self
             self._taken += 1
-            if self._taken > self._threads and self._threads < self._limits.threads:
+            if self._taken > self._threads and (
+                self._grows or self._threads < self._limits.threads
+            ):
                 self._threads += 1
                 threading.Thread(target=self._work, name="tinybase-handlers", daemon=True).start()
             self._tasks.put(task)
@@ -240,9 +247,8 @@ class Share:
 
     def _all_hang(self, patience: float | None) -> bool:
         now, running = time.monotonic(), list(self._running)
-        return len(running) >= self._limits.threads and all(
-            task.hangs(now, patience) for task in running
-        )
+        hanging = sum(task.hangs(now, patience) for task in running)
+        return hanging >= self._limits.threads and (self._grows or hanging == len(running))
 
     def _work(self) -> None:
         while (task := self._next()) is not None:
@@ -277,7 +283,7 @@ class Shares:
 
     def __init__(self, limits: Limits) -> None:
         self.told = Share(limits)
-        self.asked = Share(limits)
+        self.asked = Share(limits, grows=True)
 
     @property
     def both(self) -> tuple[Share, Share]:
