@@ -26,6 +26,8 @@ from tinybase.packages.inspection.findings import (
     Command,
     Implementation,
     Offer,
+    OwnCollection,
+    OwnSetting,
     Route,
     Unread,
     Use,
@@ -529,3 +531,23 @@ def test_everything_is_new_to_nothing() -> None:
     assert (changes.commands, changes.environment) == (OLD.commands, OLD.environment)
     assert (changes.powers, changes.unread) == (OLD.uses, OLD.unread)
     assert compare(OLD, Inspection()).lost_commands == OLD.commands
+
+
+def test_collections_and_settings_of_its_own_are_found(tmp_path):
+    found = inspect(
+        tmp_path,
+        "from tinybase.extensions import Setting, register_collection as own, register_settings\n"
+        "own('orders', {})\n"
+        "own(name(), {})\n"
+        "@register_settings\n"
+        "class Settings:\n"
+        "    key = Setting(str, required=True, secret=True, env='PAYMENT_KEY')\n"
+        "    currency = Setting(str, default='EUR')\n",
+    )
+
+    assert found.collections == (OwnCollection("m.py", 2, "orders"), OwnCollection("m.py", 3, None))
+    assert found.settings == (
+        OwnSetting("m.py", 6, "key", is_secret=True, is_required=True),
+        OwnSetting("m.py", 7, "currency", is_secret=False, is_required=False),
+    )
+    assert [item.name for item in found.environment] == ["PAYMENT_KEY"]

@@ -13,6 +13,7 @@ from tinybase.packages.inspection.findings import (
     MEANING,
     Implementation,
     Inspection,
+    OwnSetting,
     Use,
     grouped,
     shortened,
@@ -115,11 +116,21 @@ def _sections(inspection: Inspection) -> Iterator[tuple[str, list[Cells]]]:
             for item in inspection.routes
         ],
         "Commands": [(item.name, "", item.place) for item in inspection.commands],
+        "Collections": [
+            (item.name or "a computed name", "of its own", item.place)
+            for item in inspection.collections
+        ],
+        "Settings": [(item.name, _demand(item), item.place) for item in inspection.settings],
         "Environment": list(_by_name((item.name, item.place) for item in inspection.environment)),
         "Not read": [(item.reason, "", item.place) for item in inspection.unread],
         **_powers(inspection.uses),
     }
     yield from ((title, rows) for title, rows in sections.items() if rows)
+
+
+def _demand(item: OwnSetting) -> str:
+    words = (("required", item.is_required), ("secret", item.is_secret))
+    return ", ".join(word for word, holds in words if holds)
 
 
 def _hook(item: Implementation) -> str:

@@ -28,7 +28,9 @@ class _Extensions(click.Group):
     """One group for each extension that has commands; using it imports the extensions."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_commands(_services(ctx)))
+        # Whoever walks through all commands, to describe them, has no instance.
+        has_instance = "instance" in ctx.find_root().params
+        return sorted(_commands(_services(ctx))) if has_instance else []
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer the extensions that have commands; say nothing where that cannot be found out."""

@@ -93,6 +93,22 @@ class Command(Finding):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnCollection(Finding):
+    """A collection of its own; ``None`` for a name that is computed."""
+
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSetting(Finding):
+    """A setting, by the name that operators use."""
+
+    name: str
+    is_secret: bool
+    is_required: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Variable(Finding):
     """An environment variable that is read."""
 
@@ -125,6 +141,8 @@ class Inspection:
     functions: tuple[Offer, ...] = ()
     routes: tuple[Route, ...] = ()
     commands: tuple[Command, ...] = ()
+    collections: tuple[OwnCollection, ...] = ()
+    settings: tuple[OwnSetting, ...] = ()
     environment: tuple[Variable, ...] = ()
     uses: tuple[Use, ...] = ()
     unread: tuple[Unread, ...] = ()

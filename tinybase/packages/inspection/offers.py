@@ -1,4 +1,4 @@
-"""Finding what a module gives to TinyBase: hooks, functions, routes and commands."""
+"""Finding what a module gives to TinyBase: hooks, functions, routes, commands and the like."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from tinybase.packages.inspection.findings import (
     Filters,
     Implementation,
     Offer,
+    OwnCollection,
+    OwnSetting,
     Route,
+    Variable,
 )
 from tinybase.packages.inspection.names import Module, Scope
 
-_Finding = Implementation | Offer | Route | Command
+_Finding = Implementation | Offer | Route | Command | OwnCollection | OwnSetting | Variable
 _Defined = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 _DOORS: Final = ("tinybase.extensions.decorators.", "tinybase.extensions.")
@@ -34,6 +37,22 @@ _DECLARATION: Final = frozenset(
     {
         "tinybase_hookspecs.FunctionDeclaration",
         "tinybase_hookspecs.registration.FunctionDeclaration",
+    }
+)
+_COLLECTIONS: Final = frozenset(
+    {
+        "tinybase.extensions.register_collection",
+        "tinybase.extensions.collections.register_collection",
+        "tinybase_hookspecs.CollectionDeclaration",
+        "tinybase_hookspecs.registration.CollectionDeclaration",
+    }
+)
+_SETTINGS: Final = frozenset(
+    {
+        "tinybase.extensions.Setting",
+        "tinybase.extensions.settings.Setting",
+        "tinybase_hookspecs.SettingDeclaration",
+        "tinybase_hookspecs.registration.SettingDeclaration",
     }
 )
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
@@ -56,6 +75,8 @@ class Offers:
                     self._see(decorator)
                     handler = ".".join((*scope.path, node.name))
                     yield from self._in_decorator(decorator, node.name, handler, scope)
+            elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                yield from self._in_assignment(node, node.value, scope)
             elif isinstance(node, ast.Call) and node not in self._seen:
                 yield from self._in_call(node, scope)
             elif isinstance(node, ast.Name | ast.Attribute) and node not in self._seen:
@@ -102,8 +123,29 @@ class Offers:
             elif meaning in _REGISTER | _DECLARATION:
                 yield self._function(options, scope)
                 self._see(node)
+            elif meaning in _COLLECTIONS:
+                name = node.args[0] if node.args else _keyword(node, "name")
+                yield OwnCollection(self._file, node.lineno, self._module.text(name, scope))
+            elif meaning in _SETTINGS:
+                yield from self._variable(node, scope)
         if isinstance(node.func, ast.Attribute) and node.func.attr == "add_url_rule":
             yield from self._rule(node.func, node, self._methods(node, scope), scope)
+
+    def _in_assignment(
+        self, node: ast.Assign, call: ast.Call, scope: Scope
+    ) -> Iterator[OwnSetting]:
+        """Look for a setting, whose name is what it is assigned to."""
+        if _SETTINGS.isdisjoint(self._module.meanings(call.func, scope)):
+            return
+        for target in node.targets:
+            if isinstance(target, ast.Name):
+                secret, required = (_is_true(_keyword(call, n)) for n in ("secret", "required"))
+                yield OwnSetting(self._file, node.lineno, target.id, secret, required)
+
+    def _variable(self, call: ast.Call, scope: Scope) -> Iterator[Variable]:
+        name = self._module.text(_keyword(call, "env"), scope)
+        if name is not None:
+            yield Variable(self._file, call.lineno, name)
 
     def _in_reference(self, node: ast.Name | ast.Attribute, scope: Scope) -> Iterator[_Finding]:
         """Report a decorator that is handed on, since what it will decorate cannot be seen."""
@@ -214,6 +256,10 @@ def _command_name(function: str) -> str:
 def _keyword(call: ast.Call | None, name: str) -> ast.expr | None:
     keywords = call.keywords if call else []
     return next((keyword.value for keyword in keywords if keyword.arg == name), None)
+
+
+def _is_true(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value is True
 
 
 def _is_none(node: ast.expr) -> bool:

@@ -18,9 +18,12 @@ from tinybase.packages.inspection.findings import (
     BYTECODE,
     NATIVE_CODE,
     Command,
+    Finding,
     Implementation,
     Inspection,
     Offer,
+    OwnCollection,
+    OwnSetting,
     Power,
     Route,
     Unread,
@@ -45,8 +48,10 @@ _NOT_INSTALLED: Final = frozenset(
     {"tests", "test", "docs", "doc", "examples", "benchmarks", "build", "dist"}
 )
 
-_Finding = Implementation | Offer | Route | Command | Variable | Use | Unread
-_T = TypeVar("_T", Implementation, Offer, Route, Command, Variable, Use, Unread)
+_Finding = (
+    Implementation | Offer | Route | Command | OwnCollection | OwnSetting | Variable | Use | Unread
+)
+_T = TypeVar("_T", bound=Finding)
 
 # The filters of warnings belong to the whole process.
 _quiet = threading.Lock()
@@ -101,6 +106,8 @@ def _inspect(files: Iterable[_File], own: frozenset[str]) -> Inspection:
         functions=_sorted(item for item in found if isinstance(item, Offer)),
         routes=_sorted(item for item in found if isinstance(item, Route)),
         commands=_sorted(item for item in found if isinstance(item, Command)),
+        collections=_sorted(item for item in found if isinstance(item, OwnCollection)),
+        settings=_sorted(item for item in found if isinstance(item, OwnSetting)),
         environment=_sorted(item for item in found if isinstance(item, Variable)),
         uses=_sorted(item for item in found if isinstance(item, Use)),
         unread=_sorted(item for item in found if isinstance(item, Unread)),
