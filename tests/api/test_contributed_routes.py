@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from openapi_spec_validator import validate
 
+from tinybase import config
+from tinybase.app import create_app
 from tinybase.host.loading import unload
 from tinybase.testing import Running, running
 
@@ -442,6 +445,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runni
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[tinybase.extensions]\nshop = shop\n")
     monkeypatch.syspath_prepend(str(packages))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(packages), *sys.path[1:]]))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     (tmp_path / "instance").mkdir()
     with running(tmp_path / "instance") as tinybase:
@@ -510,3 +514,17 @@ def test_writes_of_a_view_come_from_the_extension_and_the_caller(tmp_path):
         tinybase.post("/api/ext/journal/notes")
 
         assert tinybase.get("/api/ext/journal/seen").json["seen"] == [["extension", "admin", me, 0]]
+
+
+def test_calls_in_other_workers_are_told_by_a_command_that_loads_nothing(installed):
+    installed.get("/api/ext/shop/orders")
+    host = installed.services.host
+    host._metrics.publish(host._counters(), now=True)
+
+    command = create_app(config.load(installed.services.config.instance, {}))
+    details = command.extensions["tinybase"].extensions.examine("shop")
+    command.extensions["tinybase"].close()
+
+    (numbers,) = details.contributed
+    assert (numbers["handler"], numbers["calls"]) == ("shop:orders", 1)
+    assert details.extension.routes == ("/api/ext/shop/assets/{filename}", "/api/ext/shop/orders")

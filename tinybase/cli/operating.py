@@ -153,6 +153,7 @@ def _document(found: ExtensionDetails, handlers: list[dict[str, Any]]) -> dict[s
         **asdict(found.extension),
         "packages": [{"name": key, "version": value} for key, value in found.packages.items()],
         "handlers": handlers,
+        "contributed": list(found.contributed),
         "counted_since": found.counted_since,
         "collections": [
             {"name": item.name, "records": item.records} for item in found.data.collections
@@ -172,13 +173,20 @@ def _show(found: ExtensionDetails, handlers: list[dict[str, Any]]) -> None:
         ["Hook", "Handler", "Filter", "Calls", "Errors", "Timeouts", "Mean ms", "Max ms"],
         empty="There are none.",
     )
+    if found.contributed:
+        click.echo("\nViews and health checks that were called")
+        table(
+            [{**item, "name": item["handler"], **_timings(item)} for item in found.contributed],
+            ["Name", "Calls", "Errors", "Timeouts", "Mean ms", "Max ms"],
+            empty="",
+        )
     click.echo("\nFunctions")
     table(
         [asdict(item) for item in found.functions],
         ["Name", "Auth", "Description"],
         empty="There are none.",
     )
-    failed = [item for item in handlers if item["last_error"]]
+    failed = [item for item in (*handlers, *found.contributed) if item["last_error"]]
     if failed:
         click.echo("\nLast errors")
     for item in failed:

@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from tinybase.db import Database, format_time, utcnow
 from tinybase.db.models import WorkerMetrics
 from tinybase.db.upsert import insert
+from tinybase.host.kinds import COLLECTING
 from tinybase.host.stats import HandlerStats, as_json
 
 _metrics = WorkerMetrics.__table__
@@ -71,17 +72,16 @@ class Metrics:
         :param handlers: those of this process, whose counters are taken as they are now.
         """
         since, others = self._read_others()
-        hooks = []
-        for handler in handlers:
-            total = as_json(handler)
-            for counters in others:
-                if (counters["extension"], counters["hook"], counters["handler"]) == (
-                    extension,
-                    handler.hook,
-                    handler.handler,
-                ):
-                    _add(total, counters)
-            hooks.append(total)
+        hooks = [as_json(handler) for handler in handlers]
+        for counters in others:
+            if counters["extension"] != extension:
+                continue
+            same = [total for total in hooks if _place(total) == _place(counters)]
+            for total in same:
+                _add(total, counters)
+            # Views and checks are known where they have been called, and only there.
+            if not same and counters["hook"] in COLLECTING:
+                hooks.append({key: counters[key] for key in counters if key != "extension"})
         return {"extension": extension, "since": format_time(since), "hooks": hooks}
 
     def totals(self) -> dict[str, Totals]:
@@ -99,6 +99,10 @@ class Metrics:
             rows = [row for row in connection.execute(query) if row.process_id != self._process]
         since = min((row.started_at for row in rows), default=self._started_at)
         return min(since, self._started_at), [c for row in rows for c in row.handlers]
+
+
+def _place(counters: dict[str, Any]) -> tuple[str, str]:
+    return counters["hook"], counters["handler"]
 
 
 def _add(total: dict[str, Any], counters: dict[str, Any]) -> None:

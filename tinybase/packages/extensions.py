@@ -132,7 +132,8 @@ class Extensions:
                 if state.name in wheel.required_by
             },
             turns=turns,
-            counters=metrics["hooks"],
+            counters=metrics["hooks"][: len(turns)],
+            contributed=metrics["hooks"][len(turns) :],
             counted_since=datetime.fromisoformat(metrics["since"]),
             functions=[item for item in observed.functions if item.owner == state.name],
             data=self.data.of(state.name),

@@ -62,13 +62,15 @@ class ExtensionDetails:
 
     ``packages`` are the versions of what it brought along. ``turns`` are its handlers in the
     order in which they are called; ``counters`` has the sums of each over all workers, as the REST
-    API has them, and ``counted_since`` says since when.
+    API has them, ``contributed`` those of the views and health checks that were called, and
+    ``counted_since`` says since when.
     """
 
     extension: InstalledExtension
     packages: Mapping[str, str]
     turns: Sequence[Turn]
     counters: Sequence[Mapping[str, Any]]
+    contributed: Sequence[Mapping[str, Any]]
     counted_since: datetime
     functions: Sequence[FunctionFacts]
     data: Belongings
