@@ -102,9 +102,9 @@ class BeforeCollectionDeleteEvent(Event):
 class AccessEvent(Event):
     """Somebody wants to do something with the records of a collection.
 
-    ``operation`` is ``"list"``, ``"read"``, ``"create"``, ``"update"`` or ``"delete"``.
-    ``record_id``, ``data`` and ``owner_id`` are those of the record as it is stored, and
-    ``None`` for list and create.
+    ``operation`` is ``"list"``, ``"read"``, ``"create"``, ``"update"`` or ``"delete"``;
+    replacing a record is an update. ``record_id``, ``data`` and ``owner_id`` are those of
+    the record as it is stored, and ``None`` for list and create.
     """
 
     operation: str
@@ -118,7 +118,7 @@ class AccessEvent(Event):
 class RecordFilterEvent(Event):
     """Somebody is about to look at records; which of them exist for them?
 
-    ``operation`` is as in :class:`AccessEvent`.
+    ``operation`` is as in :class:`AccessEvent`, but never ``"create"``.
     """
 
     operation: str

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from tinybase.actors import SYSTEM
+from tinybase.actors import SYSTEM, Actor, ActorKind
 from tinybase.testing import running
 
 HANDLERS = """
@@ -497,6 +497,8 @@ def test_who_abstains_leaves_it_to_the_rules(stage, operation, access):
 def test_a_record_is_decided_about_by_what_is_stored(stage):
     name = stage.make(**SHUT)
     red, blue = stage.fill(name, {"tenant": "red"}, {"tenant": "blue"}, owner="other")
+    later = {"fields": [*FIELDS["fields"], {"name": "later"}]}
+    assert stage.site.patch(f"/api/collections/{name}", {"schema": later}).status_code == 200
     stage.policy.says["access"] = lambda event: event.data and event.data["tenant"] == "red"
 
     assert stage.send("user", "PATCH", path_of(name, red), {"tenant": "blue"}).status_code == 200
@@ -507,7 +509,7 @@ def test_a_record_is_decided_about_by_what_is_stored(stage):
         ("update", blue, "blue"),
     ]
     assert {str(event.owner_id) for event in events} == {stage.ids["other"]}
-    assert events[0].data == {"n": None, "tenant": "red", "secret": None}
+    assert events[0].data == {"n": None, "tenant": "red", "secret": None, "later": None}
 
 
 def test_who_may_read_a_record_is_told_that_they_may_not_change_it(stage):
@@ -603,6 +605,15 @@ def test_what_is_redacted_leaves_through_no_door(stage, door):
         assert b"hush" not in answer.data
         assert b'"secret":null' in answer.data
     assert any(data["secret"] == "hush" for _, data, _ in stage.stored(name))
+
+
+def test_what_is_redacted_does_not_depend_on_which_fields_are_asked_for(stage):
+    name = stage.make()
+    (one,) = stage.fill(name, {"n": 1, "secret": "hush"})
+    stage.policy.says["redact"] = lambda e: without_secret(e) if e.data.get("n") == 1 else None
+    for path in (path_of(name), path_of(name, one)):
+        answer = stage.send("user", "GET", path + "?fields=secret")
+        assert b'"data":{"secret":null}' in answer.data
 
 
 def test_a_mapping_takes_the_place_of_the_data(stage):
@@ -776,6 +787,16 @@ def test_an_event_says_who_asks_and_each_question_is_asked_once(stage, operation
             assert event.actor == kinds.get(caller, caller)
             assert (event.actor_id is None) == (event.actor in ("anonymous", "application"))
             assert (event.origin, event.request_id, event.depth) == ("http", "abc", 0)
+
+
+def test_an_event_is_about_whom_the_records_are_asked_for(stage):
+    name, someone = stage.make(), Actor(ActorKind.USER, user_id=uuid7())
+    (one,) = stage.fill(name, {"n": 1})
+    stage.policy.asked.clear()
+    stage.records.list(someone, name)
+    stage.records.get(someone, name, UUID(one))
+    told = {(event.actor, event.actor_id) for _, event in stage.policy.asked}
+    assert (told, len(stage.policy.asked)) == ({("user", someone.user_id)}, 6)
 
 
 def test_a_repeated_request_gets_what_its_caller_was_shown(stage):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
+
+from pluggy import HookCaller
 
 from tinybase.actors import Actor, ActorKind
 from tinybase.collections.access import Operation, only_readable, record_not_found
@@ -20,6 +22,8 @@ from tinybase.errors import BadRequest, TinyBaseError
 from tinybase.host import caused_by, event_facts
 from tinybase.host.answers import Attributed
 from tinybase_hookspecs import AccessEvent, RecordFilterEvent, RecordRedactEvent
+
+_E = TypeVar("_E", AccessEvent, RecordFilterEvent, RecordRedactEvent)
 
 Lookup = Callable[[Collection, Sequence[Condition]], tuple[Statement, dict[str, Any]]]
 """Gives the statement for one record that meets conditions, and its parameters."""
@@ -121,10 +125,8 @@ class GuidedSight(Sight):
         redact = self._deciders.redact
         if redact is None:
             return record
-        event = RecordRedactEvent(
-            self.collection.name, record.id, record.data, record.owner_id, **self._facts()
-        )
-        redact(event=event)
+        about = (self.collection.name, record.id, record.data, record.owner_id)
+        event, _ = self._call(redact, RecordRedactEvent, *about)
         return replace(record, data=event.data)
 
     def _admits_to(self, operation: Operation, record: RecordRow) -> bool:
@@ -140,27 +142,26 @@ class GuidedSight(Sight):
         return self._decided[operation]
 
     def _ask(self, operation: Operation, record: RecordRow | None) -> bool | None:
-        if self._deciders.access is None:
+        access = self._deciders.access
+        if access is None:
             return None
-        name = self.collection.name
-        if record is None:
-            event = AccessEvent(operation.value, name, None, None, None, **self._facts())
-        else:
+        about: tuple[Any, ...] = (None, None, None)
+        if record is not None:
             data = self.collection.compiled.show(record.data)
-            event = AccessEvent(
-                operation.value, name, record.id, data, record.owner_id, **self._facts()
-            )
-        answer = self._deciders.access(event=event)
+            about = (record.id, data, record.owner_id)
+        _, answer = self._call(access, AccessEvent, operation.value, self.collection.name, *about)
         if answer is None or isinstance(answer, bool):
             return answer
         _refuse_wrapper(TypeError(f"{type(answer).__name__} is not True, False or None"))
         return False
 
     def _ask_for_conditions(self, operation: Operation) -> Sequence[Condition]:
-        if self._deciders.filters is None:
+        filters = self._deciders.filters
+        if filters is None:
             return ()
-        event = RecordFilterEvent(operation.value, self.collection.name, **self._facts())
-        return [_condition(answer) for answer in self._deciders.filters(event=event) if answer]
+        about = (operation.value, self.collection.name)
+        _, answers = self._call(filters, RecordFilterEvent, *about)
+        return [_condition(answer) for answer in answers if answer]
 
     def _is_redactable(self, name: str) -> bool:
         bare, redactable = name.removeprefix("data."), self._deciders.redactable
@@ -168,10 +169,11 @@ class GuidedSight(Sight):
             return False
         return redactable is None or bare in redactable
 
-    def _facts(self) -> Mapping[str, Any]:
-        # Whoever asks, be it through which door: it need not be the one who caused it all.
+    def _call(self, hook: HookCaller, kind: type[_E], *about: Any) -> tuple[_E, Any]:
+        """Call a hook with an event that the caller has caused; return both it and the answer."""
         with caused_by(actor=self.actor):
-            return event_facts()
+            event = kind(*about, **event_facts())
+            return event, hook(event=event)
 
 
 def _condition(answer: Mapping[str, Any]) -> Condition:
