@@ -297,6 +297,54 @@ def drop_all(): pass
     assert [command.name for command in found.commands] == ["audit", "show", "drop-all"]
 
 
+def test_routes_are_found_with_whom_they_admit(tmp_path: Path) -> None:
+    found = inspect(
+        tmp_path,
+        """
+from flask import Blueprint
+from tinybase.extensions import public, register_blueprint, requires
+views, pages, others = Blueprint("v", __name__), Blueprint("p", __name__), Blueprint("o", __name__)
+register_blueprint(views)
+register_blueprint(pages, auth="public")
+
+@views.get("/a")
+def a(): pass
+
+@views.get("/b")
+@public
+def b(): pass
+
+@requires("admin")
+@pages.get("/c")
+def c(): pass
+
+@pages.get("/d")
+def d(): pass
+
+@others.get("/e")
+def e(): pass
+""",
+    )
+
+    assert [(route.rule, route.auth) for route in found.routes] == [
+        ("/a", "auth"),
+        ("/b", "public"),
+        ("/c", "admin"),
+        ("/d", "public"),
+        ("/e", None),
+    ]
+    assert found.hooks == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["after_request", "authenticate", "can_access", "redact_record", "token_claims"]
+)
+def test_decorators_of_every_kind_of_hook_are_found(tmp_path: Path, name: str) -> None:
+    found = inspect(tmp_path, f"from tinybase.extensions import {name}\n@{name}\ndef f(e): pass")
+
+    assert [hook.decorator for hook in found.hooks] == [name]
+
+
 @pytest.mark.parametrize(
     ("source", "reason", "line"),
     [

@@ -14,6 +14,7 @@ from tinybase.packages.inspection.findings import (
     Implementation,
     Inspection,
     OwnSetting,
+    Route,
     Use,
     grouped,
     shortened,
@@ -111,10 +112,7 @@ def _sections(inspection: Inspection) -> Iterator[tuple[str, list[Cells]]]:
             (item.name or "a computed name", item.auth or "a computed level", item.place)
             for item in inspection.functions
         ],
-        "Routes": [
-            (item.rule, ", ".join(item.methods) or "computed methods", item.place)
-            for item in inspection.routes
-        ],
+        "Routes": [(item.rule, _route(item), item.place) for item in inspection.routes],
         "Commands": [(item.name, "", item.place) for item in inspection.commands],
         "Collections": [
             (item.name or "a computed name", "of its own", item.place)
@@ -131,6 +129,11 @@ def _sections(inspection: Inspection) -> Iterator[tuple[str, list[Cells]]]:
 def _demand(item: OwnSetting) -> str:
     words = (("required", item.is_required), ("secret", item.is_secret))
     return ", ".join(word for word, holds in words if holds)
+
+
+def _route(item: Route) -> str:
+    methods = ", ".join(item.methods) or "computed methods"
+    return f"{methods}; {item.auth}" if item.auth else methods
 
 
 def _hook(item: Implementation) -> str:

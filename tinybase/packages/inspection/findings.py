@@ -79,10 +79,11 @@ class Offer(Finding):
 
 @dataclass(frozen=True, slots=True)
 class Route(Finding):
-    """An address, as a blueprint declares it."""
+    """An address, as a blueprint declares it; ``auth`` is ``None`` where that is not seen."""
 
     rule: str
     methods: tuple[str, ...]
+    auth: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
+from tinybase.host.kinds import COLLECTING, HOOKS
 from tinybase.packages.inspection.findings import (
     Command,
     Filters,
@@ -55,6 +57,19 @@ _SETTINGS: Final = frozenset(
         "tinybase_hookspecs.registration.SettingDeclaration",
     }
 )
+_BLUEPRINT: Final = frozenset(
+    {
+        "tinybase.extensions.register_blueprint",
+        "tinybase.extensions.routes.register_blueprint",
+        "tinybase_hookspecs.BlueprintDeclaration",
+        "tinybase_hookspecs.registration.BlueprintDeclaration",
+    }
+)
+_PUBLIC: Final = frozenset({"tinybase.extensions.public", "tinybase.extensions.routes.public"})
+_REQUIRES: Final = frozenset(
+    {"tinybase.extensions.requires", "tinybase.extensions.routes.requires"}
+)
+_HOOKS: Final = frozenset({name.removeprefix("tinybase_") for name in HOOKS - COLLECTING})
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
 _COMMAND_SUFFIXES: Final = ("_command", "_cmd", "_group", "_grp")
 
@@ -66,15 +81,21 @@ class Offers:
         self._module = module
         self._file = file
         self._seen: set[ast.AST] = set()
+        self._levels = dict(self._read_levels())
 
     def find(self) -> Iterator[_Finding]:
         """Yield everything, whether a decorator or a plain call makes it."""
         for node, scope in self._module.nodes:
             if isinstance(node, _Defined):
+                level = self._own_level(node, scope)
                 for decorator in node.decorator_list:
                     self._see(decorator)
                     handler = ".".join((*scope.path, node.name))
-                    yield from self._in_decorator(decorator, node.name, handler, scope)
+                    for found in self._in_decorator(decorator, node.name, handler, scope):
+                        if isinstance(found, Route) and level is not None:
+                            yield replace(found, auth=level)
+                        else:
+                            yield found
             elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
                 yield from self._in_assignment(node, node.value, scope)
             elif isinstance(node, ast.Call) and node not in self._seen:
@@ -213,7 +234,34 @@ class Offers:
         rule = self._module.text(call.args[0] if call.args else _keyword(call, "rule"), scope)
         if rule is not None and rule.startswith("/"):
             prefix = self._prefix(target.value, scope)
-            yield Route(self._file, call.lineno, f"{prefix}{rule}", methods)
+            yield Route(
+                self._file,
+                call.lineno,
+                f"{prefix}{rule}",
+                methods,
+                self._levels.get(ast.unparse(target.value)),
+            )
+
+    def _read_levels(self) -> Iterator[tuple[str, str | None]]:
+        """Yield the blueprints that are handed over, and whom they admit, if that is seen."""
+        for node, scope in self._module.nodes:
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            if not _BLUEPRINT.isdisjoint(self._module.meanings(node.func, scope)):
+                given = _keyword(node, "auth")
+                level = self._module.text(given, scope) if given else "auth"
+                yield ast.unparse(node.args[0]), level
+
+    def _own_level(self, node: _Defined, scope: Scope) -> str | None:
+        """Return the level that a view has of its own."""
+        for decorator in node.decorator_list:
+            call = decorator if isinstance(decorator, ast.Call) else None
+            meanings = self._module.meanings(call.func if call else decorator, scope)
+            if not _PUBLIC.isdisjoint(meanings):
+                return "public"
+            if call and call.args and not _REQUIRES.isdisjoint(meanings):
+                return self._module.text(call.args[0], scope)
+        return None
 
     def _methods(self, call: ast.Call, scope: Scope) -> tuple[str, ...]:
         methods = _keyword(call, "methods")
@@ -239,7 +287,8 @@ def _hook_decorator(name: str) -> str | None:
     """Return the decorator that a dotted name is, also one of a later TinyBase."""
     for door in _DOORS:
         short = name.removeprefix(door)
-        if short != name and short.startswith(("on_", "before_")) and short.isidentifier():
+        is_hook = short in _HOOKS or short.startswith(("on_", "before_"))
+        if short != name and is_hook and short.isidentifier():
             return short
     return None
 
