@@ -27,7 +27,9 @@ def policy():
     return sys.modules["policy_of_records"]
 
 @can_access(collection="ruled_*")
-def decide(event):
+def decide(event, ctx):
+    if "log" in policy().says:
+        ctx.records.create(policy().says["log"], {"tenant": f"access {event.operation}"})
     return policy().ask("access", event)
 
 @filter_records(collection="ruled_*")
@@ -39,7 +41,10 @@ def narrow_more(event):
     return policy().says.get("filter more", lambda event: None)(event)
 
 @redact_record(collection="ruled_*", fields=("secret",))
-def redact(event):
+def redact(event, ctx):
+    if "log" in policy().says:
+        stored = ctx.records.get(event.collection, event.record_id)
+        ctx.records.create(policy().says["log"], {"tenant": f"redact {stored.version}"})
     return policy().ask("redact", event)
 
 @dataclass
@@ -733,6 +738,24 @@ def test_who_cannot_be_asked_lets_nothing_happen(stage, what):
         assert answer.json["extension"] == "project"
         assert b"hush" not in answer.data
         assert stage.stored(name) == before
+
+
+def test_who_decides_about_a_write_takes_part_in_it(stage):
+    name, log = stage.make(), stage.make("free")
+    (one,) = stage.fill(name, {"n": 1})
+    stage.policy.says["log"] = log
+
+    def logged():
+        return sorted(data["tenant"] for _, data, _ in stage.stored(log))
+
+    assert stage.send("user", "PATCH", path_of(name, one), {"n": 2}).status_code == 200
+    assert logged() == ["access update", "redact 2"]
+    # It is not there either when the write is not.
+    refused = stage.send("user", "PATCH", path_of(name, one), {"n": "x"})
+    stage.policy.says["redact"] = fail
+    broken = stage.send("user", "POST", path_of(name), {"n": 3})
+    assert (refused.status_code, broken.status_code) == (400, 500)
+    assert logged() == ["access create", "access update", "redact 2"]
 
 
 def test_the_server_itself_is_not_asked(stage):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -340,7 +340,7 @@ class Records:
         prepared = Prepared(seen.compiled, whole)
         audience = self._audience if hooks else self._nobody
         attempt = Attempt(audience, self._database, seen, action or operations[0].value)
-        is_shared = attempt.participants is not None
+        is_shared = attempt.participants is not None or not sight.is_plain
         with attempt, self._database.write_raw(shared=is_shared) as work:
             attempt.begin()
             current = self._collections.current_raw(work, seen)
@@ -348,7 +348,8 @@ class Records:
             if current is not seen:
                 sight = self._sight(actor, current)
                 sight.admit(*operations)
-            with constraints_explained(current):
+            # Who decides about the record may look, and write, where it is written.
+            with nullcontext() if sight.is_plain else work.shared(), constraints_explained(current):
                 yield Writing(work, self._statements, sight, prepared, attempt)
 
 
