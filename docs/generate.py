@@ -23,6 +23,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "events": contract.events,
     "decorators": contract.decorators,
     "functions": python_api.functions,
+    "routes": python_api.routes,
     "records": python_api.records,
     "models": python_api.models,
     "testing": python_api.testing,

@@ -9,10 +9,17 @@ from dataclasses import fields
 from generators.contract import default
 from generators.text import code, doc, signature, source_block, table
 from tinybase.db.models import Collection, Record, User
-from tinybase.functions import Context, register
+from tinybase.extensions import health_check, public, register_blueprint, requires
+from tinybase.functions import Context, current_context, register
 from tinybase.functions.records import ContextRecords
 from tinybase.testing import Running, running
-from tinybase_hookspecs import FunctionDeclaration, Reject
+from tinybase_hookspecs import (
+    Answer,
+    BlueprintDeclaration,
+    FunctionDeclaration,
+    HealthCheckDeclaration,
+    Reject,
+)
 
 
 def functions() -> str:
@@ -33,6 +40,23 @@ def functions() -> str:
             _fields(FunctionDeclaration),
         ]
     )
+
+
+def routes() -> str:
+    """Return what an extension serves requests with."""
+    lines = []
+    for function, mark in (
+        (register_blueprint, ""),
+        (requires, "@"),
+        (public, "@"),
+        (current_context, ""),
+        (health_check, "@"),
+    ):
+        lines += [f"### `{function.__name__}`"]
+        lines += [source_block(f"{mark}{signature(function)}"), doc(function)]
+    for declaration in (BlueprintDeclaration, HealthCheckDeclaration, Answer):
+        lines += [f"### `{declaration.__name__}`", doc(declaration), _fields(declaration)]
+    return "\n\n".join(lines)
 
 
 def records() -> str:
