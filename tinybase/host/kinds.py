@@ -25,19 +25,19 @@ IN_TRANSACTION: Final = frozenset(
         "tinybase_before_record_delete",
         "tinybase_before_record_update",
         "tinybase_before_user_register",
+        "tinybase_can_access",
         "tinybase_on_record_write",
+        "tinybase_redact_record",
     }
 )
-"""The hooks that are called while a transaction is open, which ends with their failure."""
+"""The hooks that are called while a transaction is open, or may be; it ends with their failure."""
 
 DECIDING: Final = IN_TRANSACTION | {
     "tinybase_authenticate",
     "tinybase_before_function_call",
     "tinybase_before_request",
     "tinybase_before_user_login",
-    "tinybase_can_access",
     "tinybase_filter_records",
-    "tinybase_redact_record",
     "tinybase_token_claims",
 }
 """The hooks without whose answer the host does not go on: a failure is the client's answer."""
