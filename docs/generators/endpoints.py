@@ -23,6 +23,7 @@ _WHO: Mapping[Who, str] = {
     Who.FUNCTION: "whom the function's level admits",
     Who.USER: "a signed-in user",
     Who.ADMIN: "an admin, or an application token whose scope covers it",
+    Who.METRICS: "an admin, or an application token with the scope `metrics`",
     Who.ADMIN_USER: "an admin in person",
 }
 _LIMITS = ("minLength", "maxLength", "minimum", "maximum", "pattern", "minItems", "maxItems")

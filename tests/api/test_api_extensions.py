@@ -387,6 +387,7 @@ class TestHandlers:
             "timeouts": 0,
             "skipped": 0,
             "total_ms": 340.5,
+            "mean_ms": 2.837,
             "max_ms": 41.2,
             "last_error": {
                 "at": "2026-01-31T00:00:00.000000Z",

@@ -290,7 +290,7 @@ class TestEveryOperation:
         for operation in OPERATIONS:
             answer = house.call(operation, house.path(operation), headers={})
 
-            if operation.who in (Who.USER, Who.ADMIN, Who.ADMIN_USER):
+            if operation.who in (Who.USER, Who.ADMIN, Who.ADMIN_USER, Who.METRICS):
                 assert answer.status_code == 401, operation.id
                 assert answer.headers["WWW-Authenticate"] == "Bearer"
 

@@ -61,6 +61,9 @@ class Who(StrEnum):
     ADMIN = "admin"
     """An admin, or an application token with a scope that covers it."""
 
+    METRICS = "metrics"
+    """As ``ADMIN``, or an application token with the scope ``metrics``."""
+
     ADMIN_USER = "admin_user"
     """An admin in person."""
 

@@ -14,6 +14,7 @@ from tinybase.api import (
     function_calls,
     functions,
     hooks,
+    metrics,
     records,
     settings,
     users,
@@ -46,6 +47,7 @@ def operations_of(services: Services) -> list[Operation]:
         application_tokens.operations,
         extensions.operations,
         hooks.operations,
+        metrics.operations,
     )
     return [operation for room in rooms for operation in room]
 

@@ -19,7 +19,7 @@ _LINES = {status: f"{status} {phrase.upper()}" for status, phrase in HTTP_STATUS
 
 
 class Reply:
-    """A status, headers and a body of JSON; ``None`` is no body.
+    """A status, headers and a body, of JSON unless they say otherwise; ``None`` is no body.
 
     It is what we need of Flask's response, which takes longer to make than what it holds.
     """
@@ -31,7 +31,7 @@ class Reply:
         self.headers = dict(headers)
         self.body = body
         if body is not None:
-            self.headers["Content-Type"] = JSON_TYPE
+            self.headers.setdefault("Content-Type", JSON_TYPE)
 
     def as_response(self) -> Response:
         """Return it for Flask, which sends it on."""

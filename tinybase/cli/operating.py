@@ -101,7 +101,8 @@ def info(*, name: str, as_json: bool) -> None:
         found = services.extensions.examine(name)
         handlers = [
             {**handler, **counters}
-            for handler, counters in zip(describe(found.turns), found.counters, strict=True)
+            # After those of the handlers come the counters of views and the like.
+            for handler, counters in zip(describe(found.turns), found.counters, strict=False)
         ]
     if as_json:
         emit_json(_document(found, handlers))

@@ -47,6 +47,7 @@ from tinybase.extensions.decorators import (
     token_claims,
 )
 from tinybase.extensions.health import health_check
+from tinybase.extensions.metrics import register_metric
 from tinybase.extensions.routes import public, register_blueprint, requires
 from tinybase.extensions.settings import Setting, register_settings
 from tinybase.extensions.signatures import HandlerError
@@ -180,6 +181,7 @@ __all__ = [
     "redact_record",
     "register_blueprint",
     "register_collection",
+    "register_metric",
     "register_settings",
     "requires",
     "token_claims",

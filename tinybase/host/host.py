@@ -206,6 +206,11 @@ class Host:
         """
         return self._health.look(self.snapshot)
 
+    def all_metrics(self) -> list[dict[str, Any]]:
+        """Return the same of the handlers of all extensions."""
+        running = {loaded.plugin.name for loaded in self.snapshot.loaded.values()}
+        return self._metrics.read_all(self._counters(), running)
+
     def project_failures(self) -> dict[str, str]:
         """Return what is wrong with modules of the operator's own code."""
         return dict(self.snapshot.project_failures)

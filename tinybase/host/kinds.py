@@ -42,8 +42,15 @@ DECIDING: Final = IN_TRANSACTION | {
 }
 """The hooks without whose answer the host does not go on: a failure is the client's answer."""
 
-ASKED: Final = DECIDING | {"tinybase_after_request", "tinybase_on_function_call"}
-"""The hooks whose implementations the host waits for one by one, each a bounded time."""
+ASKED: Final = DECIDING | {
+    "tinybase_after_request",
+    "tinybase_on_function_call",
+    "tinybase_register_metrics",
+}
+"""The hooks whose implementations the host waits for one by one, each a bounded time.
+
+That of metrics is here for the collectors that were contributed through it.
+"""
 
 LIFECYCLE: Final = frozenset({"tinybase_on_shutdown", "tinybase_on_startup"})
 """The hooks that are called with a deadline for all implementations of an extension together."""

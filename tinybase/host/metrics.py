@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import delete, select
 from uuid_utils.compat import uuid7
@@ -14,14 +14,28 @@ from uuid_utils.compat import uuid7
 from tinybase.db import Database, format_time, utcnow
 from tinybase.db.models import WorkerMetrics
 from tinybase.db.upsert import insert
+from tinybase.extensions.metrics import check_declaration
+from tinybase.host.contributions import Contribution
 from tinybase.host.kinds import COLLECTING
 from tinybase.host.stats import HandlerStats, as_json
+from tinybase_hookspecs import MetricDeclaration
+
+COLLECTORS: Final = "tinybase_register_metrics"
+"""The hook through which extensions contribute numbers of their own."""
 
 _metrics = WorkerMetrics.__table__
 
 _PUBLISH_SECONDS = 5.0
 _KEPT = timedelta(days=7)
 _ADDED_UP = ("calls", "errors", "timeouts", "skipped", "total_ms")
+
+
+def check(_owner: str, declaration: MetricDeclaration, _taken: Sequence[Contribution]) -> None:
+    """Refuse a contribution that is no collector.
+
+    :raises HandlerError: with what is wrong and the remedy.
+    """
+    check_declaration(declaration)
 
 
 @dataclass
@@ -72,17 +86,19 @@ class Metrics:
         :param handlers: those of this process, whose counters are taken as they are now.
         """
         since, others = self._read_others()
-        hooks = [as_json(handler) for handler in handlers]
-        for counters in others:
-            if counters["extension"] != extension:
-                continue
-            same = [total for total in hooks if _place(total) == _place(counters)]
-            for total in same:
-                _add(total, counters)
-            # Views and checks are known where they have been called, and only there.
-            if not same and counters["hook"] in COLLECTING:
-                hooks.append({key: counters[key] for key in counters if key != "extension"})
+        hooks = _summed(handlers, others, {extension})
+        for total in hooks:
+            del total["extension"]
         return {"extension": extension, "since": format_time(since), "hooks": hooks}
+
+    def read_all(
+        self, handlers: Iterable[HandlerStats], extensions: Collection[str]
+    ) -> list[dict[str, Any]]:
+        """Return the sums for the handlers of several extensions, each with the name of its own.
+
+        :param handlers: as for :meth:`read`.
+        """
+        return _summed(handlers, self._read_others()[1], extensions)
 
     def totals(self) -> dict[str, Totals]:
         """Return the sums of the other processes, by extension."""
@@ -101,8 +117,32 @@ class Metrics:
         return min(since, self._started_at), [c for row in rows for c in row.handlers]
 
 
-def _place(counters: dict[str, Any]) -> tuple[str, str]:
-    return counters["hook"], counters["handler"]
+def _summed(
+    handlers: Iterable[HandlerStats], others: Iterable[dict[str, Any]], extensions: Collection[str]
+) -> list[dict[str, Any]]:
+    """Return the counters of handlers, with those that other processes have of the same."""
+    sums = [{"extension": handler.extension, **as_json(handler)} for handler in handlers]
+    places: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for total in sums:
+        places.setdefault(_place(total), []).append(total)
+    for counters in others:
+        if counters["extension"] not in extensions:
+            continue
+        same = places.get(_place(counters), [])
+        for total in same:
+            _add(total, counters)
+        # Views and checks are known where they have been called, and only there.
+        if not same and counters["hook"] in COLLECTING:
+            sums.append({"skipped": 0, **counters})
+            places[_place(counters)] = sums[-1:]
+    for total in sums:
+        calls = total["calls"]
+        total["mean_ms"] = round(total["total_ms"] / calls, 3) if calls else None
+    return sums
+
+
+def _place(counters: dict[str, Any]) -> tuple[str, str, str]:
+    return counters["extension"], counters["hook"], counters["handler"]
 
 
 def _add(total: dict[str, Any], counters: dict[str, Any]) -> None:

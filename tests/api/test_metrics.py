@@ -1,0 +1,187 @@
+"""``/metrics``: what Prometheus reads, and who may."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
+from uuid_utils.compat import uuid7
+
+from tinybase.db import utcnow
+from tinybase.db.models import WorkerMetrics
+from tinybase.extensions import HandlerError, register_metric
+from tinybase.host.loading import unload
+from tinybase.testing import Running
+
+SHOP = """
+    import threading
+    from prometheus_client import Counter, Gauge
+    from tinybase.extensions import on_record_create, register_metric
+
+    orders = register_metric(Counter("shop_orders", "Orders taken.", ["kind"], registry=None))
+    stock = register_metric(Gauge("shop_stock", "Pieces.", registry=None))
+    go_on = threading.Event()
+
+    @on_record_create(collection="orders")
+    def count(event):
+        orders.labels("new").inc()
+        if event.data.get("bad"):
+            raise ValueError("bad")
+
+    @register_metric
+    class Odd:
+        fault = None
+
+        @classmethod
+        def collect(cls):
+            return cls.fault() if cls.fault else []
+"""
+
+
+@pytest.fixture
+def served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_app: Callable[..., Flask]
+) -> Iterator[Running]:
+    packages = tmp_path / "packages"
+    (packages / "shop").mkdir(parents=True)
+    source = textwrap.dedent(SHOP).replace("@register_metric\nclass Odd", "class Odd")
+    (packages / "shop" / "__init__.py").write_text(f"{source}\nregister_metric(Odd())\n")
+    info = packages / "shop-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[tinybase.extensions]\nshop = shop\n")
+    monkeypatch.syspath_prepend(str(packages))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    app = make_app(TINYBASE_HOOKS_DECIDE_SECONDS="1")
+    tinybase = Running(app, app.extensions["tinybase"], app.test_client())
+    tinybase.headers = tinybase.user("admin@example.com", is_admin=True)
+    yield tinybase
+    sys.modules["shop"].go_on.set()
+    unload("shop")
+
+
+def numbers(served: Running) -> dict[str, dict[tuple[str, ...], float]]:
+    """Return what the page says, by name and the values of the labels."""
+    answer = served.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.content_type.startswith("text/plain; version=0.0.4")
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in text_string_to_metric_families(answer.text):
+        for sample in family.samples:
+            labels = tuple(value for name, value in sample.labels.items() if name != "worker")
+            found.setdefault(sample.name, {})[labels] = sample.value
+    return found
+
+
+def sell(served: Running, **data: object) -> None:
+    assert served.post("/api/collections/orders/records", json={"data": data}).status_code == 201
+
+
+def test_calls_errors_and_durations_are_summed_over_all_workers(served):
+    served.post(
+        "/api/collections",
+        json={"name": "orders", "schema": {"fields": [{"name": "bad", "type": "boolean"}]}},
+    )
+    sell(served)
+    sell(served, bad=True)
+    key = ("shop", "shop:count", "tinybase_on_record_create")
+    counted = dict(zip(("extension", "handler", "hook"), key, strict=True))
+    with served.services.database.write() as work:
+        work.connection.execute(
+            WorkerMetrics.__table__.insert().values(
+                process_id=uuid7(),
+                started_at=utcnow(),
+                updated_at=utcnow(),
+                handlers=[
+                    counted
+                    | {"calls": 5, "errors": 1, "timeouts": 2, "total_ms": 9000.0}
+                    | {"max_ms": 4000.0, "last_error": None}
+                ],
+            )
+        )
+
+    found = numbers(served)
+
+    assert found["tinybase_handler_calls_total"][key] == 7
+    assert found["tinybase_handler_errors_total"][key] == 2
+    assert found["tinybase_handler_timeouts_total"][key] == 2
+    assert found["tinybase_handler_duration_seconds_count"][key] == 7
+    assert 9 < found["tinybase_handler_duration_seconds_sum"][key] < 12
+    assert found["tinybase_handler_duration_seconds_max"][key] == 4
+    assert found["tinybase_extension_info"]["shop", "enabled", "1.0"] == 1
+    assert found["shop_orders_total"]["new",] == 2
+    assert found["shop_stock"][()] == 0
+    shown = next(
+        item
+        for item in served.get("/api/admin/extensions/shop/metrics").json["hooks"]
+        if item["handler"] == "shop:count"
+    )
+    assert shown["mean_ms"] == pytest.approx(shown["total_ms"] / 7, abs=0.001)
+
+    served.client.patch(
+        "/api/admin/extensions/shop", json={"is_enabled": False}, headers=served.headers
+    )
+    assert "shop_stock" not in numbers(served)
+
+
+FAULTS = {
+    "an exception": ("raise ValueError('boom')", "boom"),
+    "an end of the process": ("raise SystemExit(3)", "SystemExit"),
+    "nothing of use": ("return 7", "not iterable"),
+    "a hang": ("shop.go_on.wait()", "did not answer"),
+    "a name of our own": ("return Gauge('tinybase_info', 'x', registry=None).collect()", "own"),
+    "a name that is taken": ("return Gauge('shop_stock', 'x', registry=None).collect()", "already"),
+    "a number that is none": (
+        "family = Metric('odd', '', 'gauge'); family.add_sample('odd', {}, 'x'); return [family]",
+        "could not convert",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_collector_breaks_nothing_but_itself(served, caplog, fault):
+    code, said = FAULTS[fault]
+    names: dict[str, object] = {}
+    body = f"import shop\nfrom prometheus_client import *\ndef fault():\n    {code}\n"
+    exec(body, names)
+    caplog.set_level(logging.ERROR)
+    sys.modules["shop"].Odd.fault = names["fault"]
+
+    found = numbers(served)
+
+    assert found["shop_stock"] == {(): 0}
+    assert set(found["tinybase_info"].values()) == {1}
+    (record,) = [record for record in caplog.records if "extension shop" in record.message]
+    assert "Odd 3" in record.message
+    assert said in record.message
+
+
+@pytest.mark.parametrize("scope", ["metrics", "read", "admin"])
+def test_an_application_token_may_read_them(served, scope):
+    body = {"name": "prometheus", "scopes": [scope]}
+    token = served.post("/api/admin/application-tokens", json=body).json["token_value"]
+    headers = {"Authorization": f"Bearer {token}"}
+
+    assert served.client.get("/metrics", headers=headers).status_code == 200
+    if scope == "metrics":
+        refused = served.client.get("/api/admin/hooks", headers=headers)
+        assert (refused.status_code, refused.json["code"]) == (403, "scope_required")
+
+
+def test_nobody_else_may(served):
+    user = served.user("user@example.com")
+
+    assert served.client.get("/metrics").status_code == 401
+    assert served.client.get("/metrics", headers=user).json["code"] == "admin_required"
+
+
+@pytest.mark.parametrize("thing", [7, "x", dict, type("C", (), {"collect": lambda self: []})])
+def test_what_is_no_collector_is_refused_where_it_is_written(thing):
+    with pytest.raises(HandlerError, match="registry=None"):
+        register_metric(thing)

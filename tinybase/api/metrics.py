@@ -1,0 +1,81 @@
+"""``/metrics``: what Prometheus reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from prometheus_client import Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    SummaryMetricFamily,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from tinybase._version import __version__
+from tinybase.api.collectors import render, render_contributed
+from tinybase.api.operation import Answer, Call, Operations, Who
+from tinybase.host import Host
+
+operations = Operations("system")
+
+_HANDLER = ("extension", "hook", "handler")
+_COUNTED = {
+    "calls": "Calls of a handler, in all workers.",
+    "errors": "Calls of a handler that failed.",
+    "timeouts": "Calls of a handler whose end was not waited for.",
+    "skipped": "Calls of a handler that were left out because it is quarantined.",
+}
+
+
+@operations.get("/metrics", id="system_get_metrics", who=Who.METRICS, answers={200: None})
+def get_metrics(call: Call) -> object:
+    """Return the numbers of the instance as Prometheus reads them.
+
+    The answer is text. Calls, errors, overruns and durations of handlers are summed over all
+    workers and at most some seconds old. What the collectors of extensions tell is of the
+    worker that answers, and labelled with it.
+    """
+    host = call.services.host
+    page = [render(list(_own(host))), *render_contributed(host)]
+    return Answer(b"".join(page), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+
+def _own(host: Host) -> Iterator[Metric]:
+    about = GaugeMetricFamily("tinybase_info", "The version of TinyBase.", labels=("version",))
+    about.add_metric((__version__,), 1)
+    yield about
+    yield _states(host)
+    yield from _handlers(host.all_metrics())
+
+
+def _states(host: Host) -> Metric:
+    states = GaugeMetricFamily(
+        "tinybase_extension_info",
+        "An extension, with its version and status.",
+        labels=("extension", "version", "status"),
+    )
+    for state in host.extensions():
+        states.add_metric((state.name, state.version, state.status), 1)
+    return states
+
+
+def _handlers(found: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    for key, meaning in _COUNTED.items():
+        counted = CounterMetricFamily(f"tinybase_handler_{key}", meaning, labels=_HANDLER)
+        for item in found:
+            counted.add_metric([item[label] for label in _HANDLER], item[key])
+        yield counted
+    took = SummaryMetricFamily(
+        "tinybase_handler_duration_seconds", "How long a handler took.", labels=_HANDLER
+    )
+    longest = GaugeMetricFamily(
+        "tinybase_handler_duration_seconds_max", "The longest call of a handler.", labels=_HANDLER
+    )
+    for item in found:
+        labels = [item[label] for label in _HANDLER]
+        took.add_metric(labels, count_value=item["calls"], sum_value=item["total_ms"] / 1000)
+        longest.add_metric(labels, item["max_ms"] / 1000)
+    yield took
+    yield longest
