@@ -33,7 +33,9 @@ SHOP = """
 """
 
 
-def test_a_missing_setting_keeps_an_extension_from_running_until_it_is_set(host, site, seen):
+def test_a_missing_setting_keeps_an_extension_from_running_until_it_is_set(
+    host, site, seen, caplog
+):
     site.add("shop", SHOP)
     host.start()
 
@@ -49,6 +51,7 @@ def test_a_missing_setting_keeps_an_extension_from_running_until_it_is_set(host,
     )
     assert host.handlers("shop") == []
     assert seen == []
+    assert caplog.text.count("extension shop does not run: the setting api_key") == 1
 
     host.stored_settings.change("shop", {"api_key": "sesame"})
     host.refresh()

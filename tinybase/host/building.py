@@ -106,6 +106,7 @@ class SnapshotBuilder:
             if candidate.name in snapshot.loaded and (trouble := prepare(snapshot, candidate.name)):
                 status, reason = trouble
                 snapshot.drop(candidate.name)
+                self._tell(candidate.name, trouble[1])
             snapshot.states[candidate.name] = _state(candidate, status, reason, snapshot)
         for name in wishes.keys() - snapshot.states.keys():
             snapshot.states[name] = _missing(name, wishes[name])
@@ -260,6 +261,12 @@ class SnapshotBuilder:
         if self._reported.get(what) != safe_text(error):
             self._reported[what] = safe_text(error)
             _log.error("%s failed to load: %s", what, error, exc_info=error)
+
+    def _tell(self, name: str, reason: str) -> None:
+        """Log why something that can be loaded does not run, once for as long as it is so."""
+        if self._reported.get(name) != reason:
+            self._reported[name] = reason
+            _log.warning("extension %s does not run: %s", name, reason)
 
     def _warn_about_unclaimed(self, candidates: Sequence[Candidate]) -> None:
         """Tell about handlers that will not run, because nobody knows their module."""
