@@ -40,11 +40,20 @@ STEADY = """
 PULSE = """
     import threading
     import time
-    from tinybase.extensions import on_function_call, on_shutdown, on_startup
+    from flask import Blueprint
+    from tinybase.extensions import on_function_call, on_shutdown, on_startup, register_blueprint
     from tinybase.functions import register
 
     running = threading.Event()
     tickets = set()
+    routes = Blueprint("pulse", __name__)
+    register_blueprint(routes, auth="public")
+
+    @routes.get("/beat")
+    def beat():
+        before = running.is_set()
+        time.sleep(0.002)
+        return {"before": before, "after": running.is_set()}
 
     @on_startup
     def start():
@@ -78,6 +87,14 @@ def is_whole_or_absent(status: int, body: bytes) -> str | None:
     return None if status == 200 and result == whole else f"{status}: {body[:200]!r}"
 
 
+def is_running_or_unavailable(status: int, body: bytes) -> str | None:
+    """Complain unless the route is that of a running extension, or of none."""
+    if status == 503:
+        return None if json.loads(body)["code"] == "extension_unavailable" else str(body[:200])
+    running = {"before": True, "after": True}
+    return None if status == 200 and json.loads(body) == running else f"{status}: {body[:200]!r}"
+
+
 def asks(token: str) -> list[Ask]:
     """Return what the clients ask, as often as it is in the list."""
     health = Ask("health", "GET", "/health", expects(200))
@@ -90,7 +107,8 @@ def asks(token: str) -> list[Ask]:
         token,
     )
     steady = Ask("steady", "POST", "/api/functions/steady", is_echo, lambda: {"n": 1}, token)
-    return [*[health] * 13, create, steady, pulse(token)]
+    beat = Ask("beat", "GET", "/api/ext/pulse/beat", is_running_or_unavailable)
+    return [*[health] * 12, create, steady, pulse(token), beat]
 
 
 def is_echo(status: int, body: bytes) -> str | None:
@@ -220,6 +238,8 @@ def test_no_request_fails_while_an_extension_is_switched_on_and_off(site: Site) 
     assert max(delays) < SECONDS_TO_FOLLOW
     assert load.answers["pulse", 200] > 0
     assert load.answers["pulse", 404] > 0
+    assert load.answers["beat", 200] > 0
+    assert load.answers["beat", 503] > 0
 
 
 SHUT_DOWN_AT_ONCE = """
