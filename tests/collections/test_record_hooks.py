@@ -25,6 +25,7 @@ from tinybase.actors import SYSTEM
 from tinybase.collections.expressions import RECORDS
 from tinybase.collections.transfer import Draft, Line, RecordTransfer
 from tinybase.db import db
+from tinybase.db.faults import busy
 from tinybase.db.models import Counter
 from tinybase.errors import Conflict, TinyBaseError
 from tinybase.extensions import Reject
@@ -540,7 +541,8 @@ def test_a_session_in_a_nested_transaction_is_told_to_leave_it_first(shop, desk)
 
 
 def test_a_failure_that_a_hook_copes_with_leaves_the_rest_as_it_is(shop, desk):
-    name, other = shop.make(), shop.make({"name": "key", "unique": True})
+    name, other, seen = shop.make(), shop.make({"name": "key", "unique": True}), []
+    desk.on("on_record_write_failed")(lambda event, _: seen.append(shop.items(name)))
 
     @desk.on("before_record_create")
     def cope(event, ctx):
@@ -558,6 +560,7 @@ def test_a_failure_that_a_hook_copes_with_leaves_the_rest_as_it_is(shop, desk):
     assert [event.collection for event in desk.of("on_record_create")] == [other, name]
     failed = [(e.collection, e.error_code, e.depth) for e in desk.of("on_record_write_failed")]
     assert failed == [(other, "unique_violation", 1), (other, "record_invalid", 1)]
+    assert seen == [["tea"], ["tea"]]
 
 
 def test_an_async_hook_takes_part_as_well(shop, desk):
@@ -683,6 +686,19 @@ def test_what_was_refused_before_a_transaction_is_not_told(shop, desk):
     assert shop.send("POST", f"{at(name)}/batch", {"operations": []})[0] == 422
 
     assert desk.told == []
+
+
+def test_a_write_whose_turn_never_came_is_not_told(shop, desk, monkeypatch):
+    name = shop.make()
+
+    def turn():
+        raise busy()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.services.database._queue, "turn", turn)
+        status, error = shop.send("POST", at(name), {"item": "tea"})
+
+    assert (status, error["code"], desk.told) == (503, "database_busy", [])
 
 
 def test_a_failure_is_told_when_everything_has_been_rolled_back(shop, desk):
