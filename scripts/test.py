@@ -18,7 +18,9 @@ CHECKS = {
     "import-linter": ["lint-imports"],
     "mkdocs": ["mkdocs", "build", "--strict", "--quiet", "--site-dir", ".venv-test/site"],
 }
-TESTS = ["pytest", "-n", "2", "--dist", "loadfile"]
+TESTS = ["pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""The order is that of ``tests/conftest.py``: xdist's begins with the files of most tests, and
+those of few tests are the ones that take long."""
 
 
 def main() -> None:
