@@ -22,13 +22,18 @@ def tinybase_before_user_register(event: BeforeUserRegisterEvent) -> dict[str, o
     """Called before a new user is stored, inside the transaction.
 
     ``event.data`` may be changed in place, or a mapping returned to take its place; the
-    result is checked again. An exception refuses the user, as it does a record.
+    result is checked again: it has the ``email`` and nothing else. An exception refuses the
+    user, as it does a record. What a handler writes with its ``ctx`` belongs to the same
+    transaction.
     """
 
 
 @hookspec
 def tinybase_before_user_login(event: BeforeUserLoginEvent) -> None:
     """Called after the password was found right and before the tokens are stored.
+
+    Not called when a token is refreshed: the session goes on. A login that is refused counts
+    against the limit of failed ones.
 
     An exception refuses the login: :class:`~tinybase_hookspecs.Reject` with its answer, any
     other with ``extension_error``.
@@ -40,8 +45,10 @@ def tinybase_token_claims(event: TokenClaimsEvent) -> dict[str, object] | None:
     """Called when somebody signs in; returns what to keep with their tokens.
 
     The claims of all extensions are merged, those of the extension that is called first
-    win. Handlers and functions find them as ``ctx.claims``, the client at
-    ``GET /api/auth/me``. An exception refuses the login.
+    win. They stay with the session, also when its tokens are refreshed. Handlers and
+    functions find them as ``ctx.claims``, the client at ``GET /api/auth/me``. Claims are
+    plain JSON of at most 4,096 bytes from each implementation; others, and an exception,
+    refuse the login.
     """
 
 
@@ -56,7 +63,11 @@ def tinybase_on_user_login(event: UserLoginEvent) -> None:
 
 @hookspec
 def tinybase_on_user_login_failed(event: UserLoginFailedEvent) -> None:
-    """Called after somebody could not sign in."""
+    """Called after somebody could not sign in.
+
+    The answer does not wait for it, so that its time tells nobody whether an address is
+    known. Not called for attempts that a rate limit refuses.
+    """
 
 
 @hookspec

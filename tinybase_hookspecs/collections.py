@@ -21,14 +21,21 @@ from tinybase_hookspecs.questions import (
 def tinybase_before_collection_create(
     event: BeforeCollectionCreateEvent,
 ) -> dict[str, object] | None:
-    """Called before a collection is created; ``event.data`` may be changed and is checked again."""
+    """Called before a collection is created; ``event.data`` may be changed and is checked again.
+
+    On PostgreSQL it is called once more, after a rollback, when it changes which fields are
+    indexed.
+    """
 
 
 @hookspec
 def tinybase_before_collection_update(
     event: BeforeCollectionUpdateEvent,
 ) -> dict[str, object] | None:
-    """Called before a collection is changed; ``event.data`` may be changed and is checked again."""
+    """Called before a collection is changed; ``event.data`` may be changed and is checked again.
+
+    Not called for what would change nothing. It may be called once more as that for creation.
+    """
 
 
 @hookspec

@@ -164,7 +164,8 @@ class UserLoginFailedEvent(Event):
     """Somebody could not sign in.
 
     ``user_id`` is ``None`` for an address that nobody has. ``reason`` is
-    ``"unknown_email"``, ``"wrong_password"``, ``"inactive"`` or ``"rejected"``.
+    ``"unknown_email"``, ``"wrong_password"``, ``"inactive"`` or ``"rejected"``: by an
+    extension, on purpose or because it failed.
     """
 
     email: str

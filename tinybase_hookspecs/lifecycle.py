@@ -34,6 +34,8 @@ def tinybase_on_shutdown() -> None:
 def tinybase_on_extension_enable(event: ExtensionEnableEvent) -> None:
     """Called after an extension was enabled, in the one process that was asked to.
 
+    That is a worker: the command line loads no extension to switch one on or off.
+
     The other extensions are told, and the enabled one itself, after its ``on_startup``.
     """
 
@@ -41,6 +43,8 @@ def tinybase_on_extension_enable(event: ExtensionEnableEvent) -> None:
 @hookspec
 def tinybase_on_extension_disable(event: ExtensionDisableEvent) -> None:
     """Called after an extension was disabled, in the one process that was asked to.
+
+    That is a worker: the command line loads no extension to switch one on or off.
 
     The disabled one is not told; it has its ``on_shutdown``.
     """

@@ -16,7 +16,7 @@ from tinybase_hookspecs.questions import (
 
 @dataclass(frozen=True)
 class Identity:
-    """Who sent a request: the user with this id, or with this e-mail address.
+    """Who sent a request: the user with this id, or with this e-mail address; one of them.
 
     ``claims`` is what handlers and functions find as ``ctx.claims``.
     """
@@ -49,6 +49,11 @@ def tinybase_before_request(event: RequestEvent) -> Answer | None:
 @hookspec(firstresult=True)
 def tinybase_authenticate(event: RequestEvent) -> Identity | None:
     """Called for a request without a token of TinyBase; the first identity holds.
+
+    Not called where everybody may ask, such as to sign in. A bearer token of another kind
+    that no implementation knows is refused; other schemes count as no token. The user is
+    looked up at every request and must exist and be active. Claims are as those of
+    ``token_claims``.
 
     ``None`` means that this implementation does not know the caller.
     :class:`~tinybase_hookspecs.Reject` refuses the request, such as for a key that was

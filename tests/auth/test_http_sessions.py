@@ -341,6 +341,7 @@ def test_me_is_who_the_token_says(client, user):
         "is_active",
         "created_at",
         "updated_at",
+        "claims",
     ]
     assert (answer.json["id"], answer.json["email"]) == (str(user.id), user.email)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +12,9 @@ from tinybase.api.operation import Call, Operations, Who
 from tinybase.api.schemas import Patch, Query, Schema
 from tinybase.api.users import UserInfo as AdminUserInfo
 from tinybase.api.users import email_field, password_field
+from tinybase.auth.accounts import Account
 from tinybase.auth.tokens import LoginResult
-from tinybase.errors import Forbidden, Unauthenticated
+from tinybase.errors import Forbidden, Rejected, Unauthenticated
 
 operations = Operations("auth")
 
@@ -21,6 +23,10 @@ class UserInfo(AdminUserInfo):
     """The signed-in user."""
 
     component = "tinybase__api__routes__auth__UserInfo"
+
+    claims = fields.Object(
+        required=True, metadata={"description": "What extensions keep with the sign-in."}
+    )
 
 
 class RegisterRequest(Schema):
@@ -227,8 +233,8 @@ def logout(call: Call) -> object:
 
 @operations.get("/api/auth/me", id="auth_get_me", who=Who.USER, answers={200: UserInfo})
 def get_me(call: Call) -> object:
-    """Return the signed-in user."""
-    return call.services.users.get(_own_id(call))
+    """Return the signed-in user, with what extensions keep with the sign-in."""
+    return _own(call, call.services.users.get(_own_id(call)))
 
 
 @operations.patch(
@@ -245,7 +251,8 @@ def update_me(call: Call) -> object:
     A new password ends every session, the present one too.
     """
     current_password = call.body.pop("current_password", None)
-    return call.services.users.update_own(_own_id(call), current_password, **call.body)
+    users = call.services.users
+    return _own(call, users.update_own(_own_id(call), current_password, **call.body))
 
 
 @operations.post(
@@ -340,6 +347,10 @@ def _session(result: LoginResult) -> dict[str, Any]:
     }
 
 
+def _own(call: Call, account: Account) -> dict[str, Any]:
+    return {**asdict(account), "claims": call.actor.claims}
+
+
 def _own_id(call: Call) -> UUID:
     assert call.actor.user_id is not None, "a user has an id"  # noqa: S101
     return call.actor.user_id
@@ -349,5 +360,5 @@ def _require_admin(call: Call) -> None:
     """Let an admin pass; the sign-in pages must not get a 401 for a token that has died."""
     try:
         admit(call.identify(), Who.ADMIN, call.request.method)
-    except (Unauthenticated, Forbidden) as error:
+    except (Unauthenticated, Forbidden, Rejected) as error:
         raise Forbidden("Only an admin may look at a preview.", code="admin_required") from error

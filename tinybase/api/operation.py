@@ -27,8 +27,10 @@ from flask import Request
 from werkzeug.datastructures import MultiDict
 
 from tinybase.actors import ANONYMOUS, Actor
+from tinybase.api.identity import recognised
 from tinybase.api.schemas import Query, Schema
 from tinybase.api.services import Services
+from tinybase.auth.opaque import is_ours
 from tinybase.errors import STATUS_OF_CODE
 
 BodyLimit = Literal["body", "functions", "batch"]
@@ -103,12 +105,20 @@ class Call:
         return bearer_token(self.request.headers.get("Authorization"))
 
     def identify(self) -> Actor:
-        """Return who the bearer token says is calling, for a view of a public operation.
+        """Return who is calling: whom the bearer token says, else whom an extension recognises.
 
         :raises Unauthenticated: for a token that is not good.
+        :raises TinyBaseError: what an extension makes of the request.
         """
-        token = self.bearer
-        return ANONYMOUS if token is None else self.services.tokens.authenticate(token)
+        token, tokens = self.bearer, self.services.tokens
+        if token is not None and is_ours(token):
+            return tokens.authenticate(token)
+        actor = recognised(
+            self.services, self.request, request_id=self.request_id, address=self.address
+        )
+        if actor is None:
+            return ANONYMOUS if token is None else tokens.authenticate(token)
+        return actor
 
 
 def bearer_token(header: str | None) -> str | None:

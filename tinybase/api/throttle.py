@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinybase.actors import Actor
 from tinybase.api.headers import add_header
 from tinybase.api.operation import Call, Operation, Who
-from tinybase.errors import Unauthenticated
+from tinybase.errors import TinyBaseError
 
 _UNLIMITED_TAG = "system"
 
@@ -22,17 +22,18 @@ def count_attempt(call: Call, operation: Operation) -> None:
 def identify(call: Call, operation: Operation) -> Actor:
     """Return who is calling; count the request where its operation has no limit of its own.
 
-    Somebody with a bad token counts as anonymous, so that tokens cannot be guessed at will.
+    Somebody with a bad token counts as anonymous, so that tokens cannot be guessed at will;
+    so does whom an extension refuses.
 
     :raises Unauthenticated: for a token that is not good.
-    :raises TinyBaseError: ``rate_limited``.
+    :raises TinyBaseError: ``rate_limited``, or what an extension makes of the request.
     """
     if operation.who is Who.PUBLIC:
         _count_caller(call, operation, call.actor)
         return call.actor
     try:
         actor = call.identify()
-    except Unauthenticated:
+    except TinyBaseError:
         _count_caller(call, operation, call.actor)
         raise
     _count_caller(call, operation, actor)

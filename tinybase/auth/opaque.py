@@ -28,7 +28,13 @@ PREFIXES: Mapping[TokenKind, str] = {
     TokenKind.APPLICATION: "tbx_",
     TokenKind.RESET: "tbp_",
 }
+_PREFIXES = tuple(PREFIXES.values())
 _SHAPE = re.compile(rf"(?:{'|'.join(PREFIXES.values())})[A-Za-z0-9_-]{{43}}")
+
+
+def is_ours(value: str) -> bool:
+    """Say whether a token claims to be one of TinyBase, good or bad."""
+    return value.startswith(_PREFIXES)
 
 
 def new_value(kind: TokenKind) -> str:

@@ -79,7 +79,7 @@ class PasswordResets:
             # Looked at once more: of two requests with one token, one gets it. With the
             # password every token of the user dies, this one too.
             self._whose(work.connection, value)
-            self._users.set_password(work.connection, user_id, password_hash)
+            self._users.reset_password(work, user_id, password_hash)
 
     def close(self) -> None:
         """Send the mails that are due, then stop."""

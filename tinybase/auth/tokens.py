@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,17 +16,24 @@ from tinybase.actors import Actor, ActorKind
 from tinybase.auth import accounts, emails
 from tinybase.auth.accounts import Account, tokens, users
 from tinybase.auth.applications import ApplicationTokens
-from tinybase.auth.hooks import Hooks
-from tinybase.auth.limits import RateLimits
+from tinybase.auth.limits import Attempt, RateLimits
 from tinybase.auth.opaque import TokenKind, digest, new_value
 from tinybase.auth.resets import PasswordResets
 from tinybase.auth.users import Users
 from tinybase.config import Config
-from tinybase.db import Database, Work, utcnow
+from tinybase.db import Database, utcnow
 from tinybase.db.reading import Memory
-from tinybase.errors import Unauthenticated
+from tinybase.errors import TinyBaseError, Unauthenticated
 from tinybase.host import event_facts
-from tinybase_hookspecs import UserLoginEvent
+from tinybase.host.sites import Hooks, ask, heard, tell
+from tinybase_hookspecs import (
+    BeforeUserLoginEvent,
+    Identity,
+    TokenClaimsEvent,
+    UserLoginEvent,
+    UserLoginFailedEvent,
+    UserLogoutEvent,
+)
 
 _CLEANED_EVERY = timedelta(minutes=1)
 _CLEANED_AT_A_TIME = 500
@@ -50,6 +58,10 @@ _AUTHENTICATE: Select[Any] = (
     .select_from(tokens.outerjoin(users, tokens.c.user_id == users.c.id))
     .where(tokens.c.digest == bindparam("digest"))
 )
+
+_USER: Select[Any] = select(users.c.id, users.c.email, users.c.is_admin, users.c.is_active)
+_BY_ID = _USER.where(users.c.id == bindparam("id"))
+_BY_ADDRESS = _USER.where(users.c.email_key == bindparam("key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,8 @@ class Tokens:
         self._limits = RateLimits(database, config, clock=clock)
         self._clock = clock
         self._find = database.reader.statement(_AUTHENTICATE)
+        self._find_user = database.reader.statement(_BY_ID)
+        self._find_address = database.reader.statement(_BY_ADDRESS)
         self._known: Memory[Row[Any]] = Memory(self._find.typed)
         self._cleaned_at = clock() - _CLEANED_EVERY
 
@@ -113,7 +127,9 @@ class Tokens:
         )
 
     def login(self, email: str, password: str, *, address: str) -> LoginResult:
-        """Begin a session, then tell the extensions.
+        """Ask the extensions, begin a session, then tell them.
+
+        An attempt that an extension refuses counts as a failed one.
 
         :param address: where the attempt comes from; failures count against it as well as
             against the account.
@@ -127,9 +143,16 @@ class Tokens:
         attempts = (("failed_login_address", address), ("failed_login_account", key))
         for name, subject in attempts:
             self._limits.check(name, subject)
+        try:
+            return self._begin_session(key, password, attempts)
+        except _Failed as failure:
+            self._tell_failed(email, failure.user_id, failure.reason)
+            raise failure.answer from None
+
+    def _begin_session(self, key: str, password: str, attempts: Sequence[Attempt]) -> LoginResult:
         stored = self._verified(key, password)
+        claims = self._allowed(stored)
         renewed = self._renewed(stored, password)
-        facts = event_facts()
         with self._database.write() as work:
             account = self._still(work.connection, stored)
             if renewed:
@@ -138,9 +161,36 @@ class Tokens:
                 )
             self._limits.forgive(work.connection, attempts)
             self._clean(work.connection)
-            result = self._issue(work.connection, account, uuid7(), None)
-            self._announce(work, account, facts)
+            result = self._issue(work.connection, account, uuid7(), claims)
+            who = (account.id, account.email, account.is_admin)
+            tell(self._host, work.after_commit, "tinybase_on_user_login", UserLoginEvent, *who)
         return result
+
+    def recognise(self, identity: Identity) -> Actor:
+        """Return the active user whom an extension has recognised, as they are now.
+
+        :raises Unauthenticated: ``invalid_credentials`` for somebody who does not exist,
+            ``invalid_token`` for somebody who is not active.
+        """
+        if identity.user_id is not None:
+            statement, values = self._find_user, {"id": str(identity.user_id)}
+        else:
+            address = emails.parse(identity.email or "")
+            if address is None:
+                raise _unknown_caller()
+            statement, values = self._find_address, {"key": address.key}
+        row = self._database.reader.one(statement, values)
+        if row is None:
+            raise _unknown_caller()
+        user = statement.typed(row)
+        if not user.is_active:
+            raise _invalid_token()
+        return Actor(
+            ActorKind.ADMIN if user.is_admin else ActorKind.USER,
+            user_id=user.id,
+            email=user.email,
+            claims=deepcopy(dict(identity.claims)),
+        )
 
     def refresh(self, value: str) -> LoginResult:
         """Exchange a refresh token for a new pair; the old one dies.
@@ -169,7 +219,10 @@ class Tokens:
             which &= tokens.c.session_id == actor.session_id
         with self._database.write() as work:
             accounts.find_and_lock(work.connection, users.c.id == actor.user_id)
-            return accounts.revoke(work.connection, which, now=self._clock())
+            count = accounts.revoke(work.connection, which, now=self._clock())
+            told = ("tinybase_on_user_logout", UserLogoutEvent, actor.user_id, actor.email)
+            tell(self._host, work.after_commit, *told)
+        return count
 
     def close(self) -> None:
         """Finish what goes on in the background."""
@@ -189,9 +242,34 @@ class Tokens:
         with self._database.connect() as connection:
             row = connection.execute(select(users).where(users.c.email_key == key)).one_or_none()
         is_right = self._users.passwords.verify(row.password_hash if row else None, password)
-        if row is None or not is_right or not row.is_active:
-            raise _invalid_credentials()
+        if row is None:
+            raise _Failed(None, "unknown_email")
+        if not is_right:
+            raise _Failed(row.id, "wrong_password")
+        if not row.is_active:
+            raise _Failed(row.id, "inactive")
         return row
+
+    def _allowed(self, user: Row[Any]) -> dict[str, Any]:
+        """Return what extensions keep with the tokens, if they let somebody sign in."""
+        who = (user.id, user.email, user.is_admin)
+        try:
+            ask(self._host, "tinybase_before_user_login", BeforeUserLoginEvent, *who)
+            hook = heard(self._host, "tinybase_token_claims")
+            if hook is None:
+                return {}
+            found = hook(event=TokenClaimsEvent(*who, **event_facts()))
+        except TinyBaseError as error:
+            raise _Failed(user.id, "rejected", error) from error
+        claims: dict[str, Any] = {}
+        for each in reversed(found):
+            claims |= each
+        return claims
+
+    def _tell_failed(self, email: str, user_id: UUID | None, reason: str) -> None:
+        """Tell of a failed attempt; the answer does not wait, so that it says nothing of why."""
+        told = ("tinybase_on_user_login_failed", UserLoginFailedEvent, email, user_id, reason)
+        tell(self._host, self._database.soon, *told)
 
     def _renewed(self, stored: Row[Any], password: str) -> str | None:
         passwords = self._users.passwords
@@ -202,8 +280,12 @@ class Tokens:
     def _still(self, connection: Connection, verified: Row[Any]) -> Account:
         """Return a verified user, unless something has changed since."""
         user = accounts.find_and_lock(connection, users.c.id == verified.id)
-        if user is None or not user.is_active or user.password_hash != verified.password_hash:
-            raise _invalid_credentials()
+        if user is None:
+            raise _Failed(None, "unknown_email")
+        if not user.is_active:
+            raise _Failed(user.id, "inactive")
+        if user.password_hash != verified.password_hash:
+            raise _Failed(user.id, "wrong_password")
         return accounts.account(user)
 
     def _rotate(self, connection: Connection, found: Row[Any]) -> LoginResult | None:
@@ -289,17 +371,27 @@ class Tokens:
         connection.execute(delete(tokens).where(tokens.c.id.in_(gone)))
         self._limits.clean(connection)
 
-    def _announce(self, work: Work, account: Account, facts: dict[str, Any]) -> None:
-        hook = self._host.pm.hook
-        if hook.tinybase_on_user_login.get_hookimpls():
-            event = UserLoginEvent(account.id, account.email, account.is_admin, **facts)
-            work.after_commit(lambda: hook.tinybase_on_user_login(event=event))
+
+class _Failed(Exception):
+    """Somebody cannot sign in, and why; ``answer`` is what they are told."""
+
+    def __init__(
+        self, user_id: UUID | None, reason: str, answer: TinyBaseError | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.user_id = user_id
+        self.reason = reason
+        self.answer = answer or _invalid_credentials()
 
 
 def _invalid_credentials() -> Unauthenticated:
     return Unauthenticated(
         "The e-mail address or the password is wrong.", code="invalid_credentials"
     )
+
+
+def _unknown_caller() -> Unauthenticated:
+    return Unauthenticated("Nobody is known by these credentials.", code="invalid_credentials")
 
 
 def _invalid_token() -> Unauthenticated:

@@ -8,23 +8,28 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from uuid_utils.compat import uuid7
 
 from tinybase.actors import SYSTEM, Actor
 from tinybase.auth import accounts, emails
 from tinybase.auth.accounts import Account, tokens, users
 from tinybase.auth.emails import Email
-from tinybase.auth.hooks import Hooks
 from tinybase.auth.limits import RateLimits
 from tinybase.auth.opaque import TokenKind
 from tinybase.auth.passwords import Passwords
 from tinybase.config import Config
 from tinybase.db import Database, Work, utcnow
 from tinybase.errors import BadRequest, Fault, Forbidden, Invalid, NotFound
-from tinybase.host import event_facts
+from tinybase.host.sites import Hooks, ask, heard, tell
 from tinybase.settings import Settings
-from tinybase_hookspecs import UserRegisterEvent
+from tinybase_hookspecs import (
+    BeforeUserRegisterEvent,
+    PasswordChangeEvent,
+    UserDeleteEvent,
+    UserRegisterEvent,
+    UserUpdateEvent,
+)
 
 
 class Users:
@@ -68,7 +73,7 @@ class Users:
     def create(
         self, email: str, password: str, *, is_admin: bool = False, actor: Actor = SYSTEM
     ) -> Account:
-        """Store a new user, then tell the extensions.
+        """Ask the extensions, store a new user, then tell them.
 
         Whether the address is taken shows only after the password was hashed, so that an
         answer takes as long either way.
@@ -76,17 +81,45 @@ class Users:
         :raises Invalid: for an address or a password that will not do.
         :raises BadRequest: ``email_taken``.
         :raises Forbidden: ``user_required``, for an admin made by an application token.
+        :raises Rejected: when an extension refuses the user.
         """
         accounts.require_person(actor, touches_admin=is_admin)
         columns = self._columns(email, password)
         now = self._clock()
-        account = Account(uuid7(), columns["email"], is_admin, True, now, now)
-        facts = event_facts()
         with self._database.write() as work:
+            columns |= self._as_extensions_want(work, columns["email"])
+            account = Account(uuid7(), columns["email"], is_admin, True, now, now)
             statement = insert(users).values({**asdict(account), **columns})
             accounts.store(work.connection, statement)
-            self._announce(work, account, facts)
+            told = ("tinybase_on_user_register", UserRegisterEvent, account.id, account.email)
+            tell(self._host, work.after_commit, *told)
         return account
+
+    def _as_extensions_want(self, work: Work, email: str) -> dict[str, Any]:
+        """Return the columns that extensions have changed of a user who is about to be stored.
+
+        What they write belongs to the transaction.
+
+        :raises Invalid: for what cannot be stored.
+        """
+        if heard(self._host, "tinybase_before_user_register") is None:
+            return {}
+        with work.shared():
+            asked = ("tinybase_before_user_register", BeforeUserRegisterEvent)
+            event = ask(self._host, *asked, email, {"email": email})
+        data = {} if event is None else event.data
+        faults = [
+            Fault(("body", name), "Not a field of a user; an extension added it.", "unknown_field")
+            for name in sorted(data.keys() - {"email"})
+        ]
+        wanted = data.get("email")
+        address = emails.parse(wanted) if isinstance(wanted, str) else None
+        if address is None:
+            message = "An extension made something of it that is no valid email address."
+            faults.append(Fault(("body", "email"), message, "invalid_email"))
+        if faults or address is None:
+            raise Invalid(faults)
+        return {"email": address.address, "email_key": address.key}
 
     def list(
         self,
@@ -163,7 +196,7 @@ class Users:
             before = accounts.lock(work.connection, user_id)
             accounts.require_person(actor, touches_admin=before.is_admin or bool(is_admin))
             accounts.require_another(admins, user_id)
-            return self._apply(work.connection, before, changes)
+            return self._apply(work, before, changes, method="admin")
 
     def update_own(
         self,
@@ -192,7 +225,7 @@ class Users:
             before = accounts.lock(work.connection, user_id)
             if before.password_hash != proven:
                 raise _wrong_password()
-            return self._apply(work.connection, before, changes)
+            return self._apply(work, before, changes, method="change")
 
     def delete(self, user_id: UUID, *, actor: Actor = SYSTEM) -> None:
         """Delete a user: tokens die, records stay and belong to nobody.
@@ -212,11 +245,13 @@ class Users:
             accounts.require_person(actor, touches_admin=before.is_admin)
             accounts.require_another(admins, user_id)
             work.connection.execute(delete(users).where(users.c.id == user_id))
+            told = ("tinybase_on_user_delete", UserDeleteEvent, user_id, before.email)
+            tell(self._host, work.after_commit, *told)
 
-    def set_password(self, connection: Connection, user_id: UUID, password_hash: str) -> None:
+    def reset_password(self, work: Work, user_id: UUID, password_hash: str) -> None:
         """Store a new password and end every session, in the caller's transaction."""
-        before = accounts.lock(connection, user_id)
-        self._apply(connection, before, {"password_hash": password_hash})
+        before = accounts.lock(work.connection, user_id)
+        self._apply(work, before, {"password_hash": password_hash}, method="reset")
 
     def _columns(self, email: str | None, password: str | None) -> dict[str, Any]:
         """Return the columns that an address and a password fill.
@@ -250,8 +285,11 @@ class Users:
             raise _wrong_password()
         return stored
 
-    def _apply(self, connection: Connection, before: Row[Any], changes: dict[str, Any]) -> Account:
+    def _apply(
+        self, work: Work, before: Row[Any], changes: dict[str, Any], *, method: str
+    ) -> Account:
         """Write what differs, with everything that follows from it."""
+        connection = work.connection
         was = before._asdict()
         effective = {name: value for name, value in changes.items() if was[name] != value}
         if not effective:
@@ -267,13 +305,20 @@ class Users:
         elif "email" in effective:
             # A link that went to the old address must not open the account any more.
             accounts.revoke(connection, own & (tokens.c.kind == TokenKind.RESET), now=now)
-        return accounts.account(accounts.lock(connection, before.id))
+        after = accounts.account(accounts.lock(connection, before.id))
+        self._tell_changed(work, after, effective, method)
+        return after
 
-    def _announce(self, work: Work, account: Account, facts: dict[str, Any]) -> None:
-        hook = self._host.pm.hook
-        if hook.tinybase_on_user_register.get_hookimpls():
-            event = UserRegisterEvent(account.id, account.email, **facts)
-            work.after_commit(lambda: hook.tinybase_on_user_register(event=event))
+    def _tell_changed(
+        self, work: Work, account: Account, effective: dict[str, Any], method: str
+    ) -> None:
+        when, who = work.after_commit, (account.id, account.email)
+        changed = tuple(name for name in Account.__dataclass_fields__ if name in effective)
+        if changed:
+            tell(self._host, when, "tinybase_on_user_update", UserUpdateEvent, *who, changed)
+        if "password_hash" in effective:
+            hook = "tinybase_on_password_change"
+            tell(self._host, when, hook, PasswordChangeEvent, *who, method)
 
 
 def _wrong_password() -> BadRequest:

@@ -71,7 +71,7 @@ def create(
       tinybase collections create notes --schema '{"fields": [{"name": "text"}]}'
       tinybase collections create posts --options '{"access": {"list": "public"}}'
     """
-    with context.services() as services:
+    with context.services(load=True) as services:
         made = services.collections.create(
             name,
             label=label,

@@ -77,7 +77,7 @@ def enable(*, user: str) -> None:
 @yes_option
 def delete(*, user: str, yes: bool) -> None:
     """Delete a user. Their records stay and belong to nobody."""
-    with context.services() as services:
+    with context.services(load=True) as services:
         account = find(services.users, user)
         confirm(f"Delete the user {account.email}?", yes=yes)
         services.users.delete(account.id)
@@ -101,7 +101,7 @@ def find(users: Users, named: str) -> Account:
 
 
 def _set_active(user: str, *, is_active: bool) -> None:
-    with context.services() as services:
+    with context.services(load=True) as services:
         services.users.update(find(services.users, user).id, is_active=is_active)
 
 

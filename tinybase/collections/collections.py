@@ -20,6 +20,8 @@ from tinybase.collections.building import IndexBuilder
 from tinybase.collections.changes import Report, SchemaChange
 from tinybase.collections.collection import Collection
 from tinybase.collections.compiled import CompiledSchema, equal
+from tinybase.collections.definitions import ChangedByExtensions, again_if_changed
+from tinybase.collections.definitions import Definitions as DefinitionHooks
 from tinybase.collections.expressions import RECORDS, expressions_of, in_collection
 from tinybase.collections.hooks import Audience, Hooks
 from tinybase.collections.indexes import Definitions, wanted_indexes
@@ -58,6 +60,7 @@ class Collections:
         self._database = database
         self._default_access = config.collections.default_access
         self._audience = Audience(hooks)
+        self._hooks = DefinitionHooks(hooks)
         self._expressions = expressions_of(database.engine)
         self._indexes = IndexBuilder(database, config.database.busy_timeout_seconds)
         self._known = _Known()
@@ -150,6 +153,7 @@ class Collections:
         :param and_write: writes, in the same transaction, what lives and dies with its id.
         :raises Invalid: ``invalid_schema`` with every fault of schema and options.
         :raises BadRequest: ``collection_exists`` when the name is taken.
+        :raises Rejected: when an extension refuses it.
         """
         check_definition(name, label, schema, options)
         now = utcnow()
@@ -166,15 +170,46 @@ class Collections:
         collection = self._collection(values)
         if self.find(name) is not None:
             raise _exists(name)
-        with self._moved_indexes(None, collection), self._database.write() as work:
+        return again_if_changed(
+            collection, lambda planned: self._create(collection, planned, and_write)
+        )
+
+    def _create(
+        self,
+        given: Collection,
+        planned: Collection,
+        and_write: Callable[[Connection, UUID], None] | None,
+    ) -> Collection:
+        with self._moved_indexes(None, planned), self._database.write() as work:
+            collection = self._with(given, self._hooks.creating(work, given))
+            self._require_planned(planned, collection)
+            values = _values(collection)
             try:
                 work.connection.execute(COLLECTIONS.insert().values(values))
             except IntegrityError as error:
-                raise _exists(name) from error
+                raise _exists(given.name) from error
             if and_write is not None:
                 and_write(work.connection, collection.id)
             self._sync_indexes(work.connection, None, collection)
+            self._hooks.created(work, collection)
         return collection
+
+    def _with(self, collection: Collection, changes: Mapping[str, Any]) -> Collection:
+        """Return a collection with what extensions want of it, once that is found good."""
+        if not changes:
+            return collection
+        check_definition(collection.name, None, changes.get("schema"), changes.get("options"))
+        return self._collection({**_values(collection), **changes})
+
+    def _require_planned(self, planned: Collection, wanted: Collection) -> None:
+        """Pass if the indexes that were made for what was planned are those that are wanted.
+
+        :raises ChangedByExtensions: when others are needed, which cannot be made in here.
+        """
+        if self._indexes.is_concurrent and (
+            self._definitions(planned) != self._definitions(wanted)
+        ):
+            raise ChangedByExtensions(wanted)
 
     def update(
         self,
@@ -197,15 +232,22 @@ class Collections:
         """
         self.get(name)
         changes = check_definition(name, label, schema, options)
+        planned = None
         if "schema" not in changes:
-            return self._update(name, changes, if_match)
+            try:
+                return self._update(name, changes, if_match, force=force)
+            except ChangedByExtensions as changed:
+                planned = changed.wanted
         with self._indexes.turn():
             seen = self.get(name)
-            after = self._changed(seen, changes)
-            if self._indexes.is_concurrent:
-                self._check_ahead(seen, after, if_match, force=force)
-            with self._indexes.moved(self._definitions(seen), self._definitions(after)):
-                return self._update(name, changes, if_match, force=force)
+
+            def attempt(planned: Collection) -> Collection:
+                if self._indexes.is_concurrent:
+                    self._check_ahead(seen, planned, if_match, force=force)
+                with self._indexes.moved(self._definitions(seen), self._definitions(planned)):
+                    return self._update(name, changes, if_match, force=force, planned=planned)
+
+            return again_if_changed(planned or self._changed(seen, changes), attempt)
 
     def _check_ahead(
         self, before: Collection, after: Collection, if_match: Versions | None, *, force: bool
@@ -224,12 +266,18 @@ class Collections:
         if_match: Versions | None,
         *,
         force: bool = False,
+        planned: Collection | None = None,
     ) -> Collection:
         with self._database.write() as work:
             before = self._for_update(work.connection, name, if_match)
             if equal({key: getattr(before, key) for key in changes}, changes):
                 return before
             after = self._changed(before, changes)
+            if wanted := self._hooks.updating(work, before, after):
+                after, changes = self._with(after, wanted), {**changes, **wanted}
+                if equal({key: getattr(before, key) for key in changes}, changes):
+                    return before
+            self._require_planned(planned or before, after)
             if "schema" in changes:
                 change = SchemaChange(self._expressions, before.id, before.compiled, after.compiled)
                 change.report(work.connection).check(force=force)
@@ -242,6 +290,7 @@ class Collections:
             )
             if written.rowcount == 0:
                 raise version_mismatch("collection", None)
+            self._hooks.updated(work, before, after)
         return after
 
     def check(
@@ -270,11 +319,13 @@ class Collections:
         """
         with self._moved_indexes(self.get(name), None), self._database.write() as work:
             collection = self._for_update(work.connection, name, if_match)
+            self._hooks.deleting(work, collection)
             records = _records_of(work.connection, collection)
             with all_deleted(self._audience, work, collection, records):
                 self._sync_indexes(work.connection, collection, None)
                 work.connection.execute(RECORDS.delete().where(in_collection(collection.id)))
             work.connection.execute(COLLECTIONS.delete().where(COLLECTIONS.c.id == collection.id))
+            self._hooks.deleted(work, collection)
 
     def _for_update(
         self, connection: Connection, name: str, if_match: Versions | None = None
@@ -350,7 +401,7 @@ class Collections:
         return known
 
     def _changed(self, before: Collection, changes: Mapping[str, Any]) -> Collection:
-        values = {column.name: getattr(before, column.name) for column in COLLECTIONS.c}
+        values = _values(before)
         moved = {"version": before.version + 1, "updated_at": utcnow()}
         return self._collection({**values, **changes, **moved})
 
@@ -363,6 +414,10 @@ class Collections:
             rules=effective_access(settings.access, self._default_access),
             settings=settings,
         )
+
+
+def _values(collection: Collection) -> dict[str, Any]:
+    return {column.name: getattr(collection, column.name) for column in COLLECTIONS.c}
 
 
 def _exists(name: str) -> BadRequest:

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
@@ -25,9 +25,15 @@ from tinybase.functions.journal import CallJournal, CallPage, error_texts
 from tinybase.functions.results import plain_json
 from tinybase.functions.table import Function, FunctionTable
 from tinybase.host import Host, caused_by, event_facts
+from tinybase.host.plugin import is_heard
 from tinybase.host.recorder import FUNCTION, Suspect
 from tinybase.host.snapshot import PROJECT
-from tinybase_hookspecs import FunctionCallEvent, FunctionCompleteEvent, Reject
+from tinybase_hookspecs import (
+    BeforeFunctionCallEvent,
+    FunctionCallEvent,
+    FunctionCompleteEvent,
+    Reject,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -166,14 +172,13 @@ class Functions:
         return self._config.max_concurrent_per_user if setting is None else int(setting)
 
     def _carry_out(self, call: _Call) -> Ending:
-        model = call.function.input_model
-        try:
-            argument = dict(call.payload) if model is None else model.load(call.payload)
-        except ValidationError as error:
-            return Ending(error=error)
-        except Exception as error:  # noqa: BLE001 - a validator of the author may raise anything
-            _log.warning("the input model of %s failed", call.function.name, exc_info=error)
-            return Ending(error=error)
+        argument = _load(call)
+        if not isinstance(argument, Ending):
+            wanted = self._as_extensions_want(call)
+            if wanted is not call:
+                call, argument = wanted, _load(wanted)
+        if isinstance(argument, Ending):
+            return argument
         self._announce(call)
         run = Run(partial(self._body, call, argument), f"function-{call.function.name}")
         ending = run.wait(self._config.timeout_seconds)
@@ -193,6 +198,19 @@ class Functions:
         self._host.around.report(
             error, source="function", extension=function.extension, handler=function.name
         )
+
+    def _as_extensions_want(self, call: _Call) -> _Call:
+        """Return the call with the payload that the extensions make of it; itself, if none does.
+
+        :raises TinyBaseError: ``Rejected`` or ``extension_error``.
+        """
+        name, payload = call.function.name, dict(call.payload)
+        hook = self._host.pm.hook.tinybase_before_function_call
+        if not is_heard(hook, "function_name", name):
+            return call
+        event = BeforeFunctionCallEvent(name, call.actor.user_id, payload, **call.facts)
+        hook(event=event)
+        return replace(call, payload=event.payload)
 
     def _announce(self, call: _Call) -> None:
         hook = self._host.pm.hook
@@ -323,6 +341,18 @@ class _Overdue:
             return sum(who == caller for who, _ in self._runs)
 
 
+def _load(call: _Call) -> Any:
+    """Return what the function is called with; an ``Ending`` if the payload does not fit."""
+    model = call.function.input_model
+    try:
+        return dict(call.payload) if model is None else model.load(call.payload)
+    except ValidationError as error:
+        return Ending(error=error)
+    except Exception as error:  # noqa: BLE001 - a validator of the author may raise anything
+        _log.warning("the input model of %s failed", call.function.name, exc_info=error)
+        return Ending(error=error)
+
+
 def _caller(actor: Actor, address: str | None) -> str:
     """Return what the limit of concurrent calls counts by."""
     if actor.user_id is not None:
@@ -337,4 +367,6 @@ def _told(error: BaseException | None) -> tuple[str | None, str | None]:
     if error is None:
         return None, None
     error_type, message = error_texts(error)
+    if isinstance(error, TinyBaseError) and error.code == "extension_error":
+        error_type = "ExtensionError"
     return ("Reject" if isinstance(error, Rejected) else error_type), message

@@ -39,10 +39,12 @@ from tinybase.host.recorder import FlightRecorder
 from tinybase.host.reporting import ErrorReports
 from tinybase.host.settings import StoredSettings
 from tinybase.host.shares import limits_of
+from tinybase.host.sites import tell
 from tinybase.host.snapshot import ExtensionState, FunctionRegistry, Loaded, Snapshot
 from tinybase.host.staleness import outdated
 from tinybase.host.starting import Starting
 from tinybase.host.stats import HandlerStats, safe_text
+from tinybase_hookspecs import ExtensionDisableEvent, ExtensionEnableEvent
 
 _log = logging.getLogger(__name__)
 
@@ -291,9 +293,21 @@ class Host:
         :raises Conflict: if it cannot be loaded; everything is then as it was.
         """
         with self._binding.released():
-            state = self._set_enabled(name, enabled=enabled)
+            was_enabled, new = self._set_enabled(name, enabled=enabled)
             self._wait_for_retirements()
+        state = new.states[canonicalize_name(name)]
+        if state.is_enabled != was_enabled:
+            self._tell_switched(new, state)
         return state
+
+    def _tell_switched(self, new: Snapshot, state: ExtensionState) -> None:
+        """Tell those who run from now on that an extension was switched on or off."""
+        hook, event = (
+            ("tinybase_on_extension_enable", ExtensionEnableEvent)
+            if state.is_enabled
+            else ("tinybase_on_extension_disable", ExtensionDisableEvent)
+        )
+        tell(new, lambda told: self._dispatcher.run([told]), hook, event, state.name, state.version)
 
     def _follow(self) -> None:
         with self._lock:
@@ -306,11 +320,13 @@ class Host:
                 # Only now: what failed half way is tried again.
                 self._seen = found
 
-    def _set_enabled(self, name: str, *, enabled: bool) -> ExtensionState:
+    def _set_enabled(self, name: str, *, enabled: bool) -> tuple[bool, Snapshot]:
+        """Switch; return whether it was enabled before, and what is in force now."""
         with self._lock:
             self.load()
             self._follow()
-            name = self.extension(name).name
+            before = self.extension(name)
+            name = before.name
             wishes = {**self.desired.read(), name: Wish(is_enabled=enabled)}
             revision = self.desired.revision()
             new = self._build(wishes, overran=self._overran_on_trial)
@@ -320,7 +336,7 @@ class Host:
             # Should somebody else have wished something meanwhile, the next look differs.
             self._seen = (current_generation(self._config.instance), revision + 1)
             self._switch_to(new)
-            return new.states[name]
+            return before.is_enabled, new
 
     def _check_enabled(self, name: str, new: Snapshot) -> None:
         """Refuse a snapshot in which an extension does not run, or does not fit the others."""
