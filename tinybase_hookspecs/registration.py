@@ -137,7 +137,10 @@ def tinybase_register_blueprints() -> Sequence[BlueprintDeclaration]:
 
 @hookspec
 def tinybase_register_commands() -> Sequence[CommandDeclaration]:
-    """Called while the extensions are loaded; returns the commands to offer."""
+    """Called while the extensions are loaded; returns the commands to offer.
+
+    ``@command`` is the short form.
+    """
     raise NotImplementedError
 
 
@@ -145,7 +148,9 @@ def tinybase_register_commands() -> Sequence[CommandDeclaration]:
 def tinybase_register_collections() -> Sequence[CollectionDeclaration]:
     """Called while the extensions are loaded; returns the collections of the extension.
 
-    They are created, or brought to the declared schema, before its ``on_startup``.
+    They are created, or extended to the declared schema, before its ``on_startup``.
+    ``register_collection`` is the short form. A name that belongs to somebody else, or a schema
+    that records are in the way of, makes the extension fail to load, and nothing is changed.
     """
     raise NotImplementedError
 
