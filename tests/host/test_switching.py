@@ -339,3 +339,30 @@ def test_a_database_that_cannot_be_read_is_reported_once_and_the_thread_goes_on(
     monkeypatch.setattr(worker, "_look", looked)
     reports = [r.message for r in caplog.records if "in step" in r.message]
     assert reports == ["could not keep in step with other workers: OSError: the disk is gone"]
+
+
+def test_the_others_are_told_who_is_switched_on_and_off(host, site, seen):
+    for name in ("one", "two"):
+        site.add(
+            name,
+            f"""
+            from tinybase.extensions import *
+            from seen import seen
+
+            @on_extension_enable
+            def enabled(event): seen.append(("{name}", "on", event.extension, event.version))
+
+            @on_extension_disable
+            def disabled(event): seen.append(("{name}", "off", event.extension, event.version))
+            """,
+        )
+    host.start()
+
+    for enabled in (False, False, True, True):
+        host.set_enabled("one", enabled)
+
+    assert seen == [
+        ("two", "off", "one", "1.0"),
+        ("one", "on", "one", "1.0"),
+        ("two", "on", "one", "1.0"),
+    ]
