@@ -97,7 +97,9 @@ class _Queue:
         listed = [name for name in dict.fromkeys(self._listed) if name in self._of]
         for first, then in itertools.combinations(listed, 2):
             for one, other in itertools.product(self._of[first], self._of[then]):
-                self._take(Statement(first, then, FILE_NAME), one, other)
+                # One list cannot contradict itself, so there is no way back to look for.
+                if one.is_wrapper == other.is_wrapper:
+                    self._edges.setdefault(one, {})[other] = Statement(first, then, FILE_NAME)
         wished = [(item, wish) for item in self._items for wish in self._wishes(item)]
         for item, wish in sorted(wished, key=lambda pair: pair[1].source == _MANIFEST):
             if not self._is_overridden(item, wish):
