@@ -97,3 +97,46 @@ def test_list_without_users_names_the_remedy(run: Run, tmp_path: Path) -> None:
     run("init", tmp_path / "empty", "--no-admin")
 
     assert "tinybase admin add" in run("-C", tmp_path / "empty", "users", "list").out
+
+
+CLI_HANDLERS = """
+from pathlib import Path
+
+from tinybase.extensions import *
+
+def tell(*what):
+    with Path(__file__).with_name("told.txt").open("a") as file:
+        print(*what, file=file)
+
+@before_user_register
+def before(event):
+    event.data["email"] = "eve@example.com"
+
+@on_user_update
+def updated(event):
+    tell("changed", event.email, event.changes, event.origin)
+
+@on_user_delete
+def deleted(event):
+    tell("deleted", event.email)
+
+@before_collection_create
+def refuse(event):
+    raise Reject("No collections today.", code="closed")
+"""
+
+
+def test_extensions_are_asked_and_told_on_the_command_line(run: Run, instance: Path) -> None:
+    (instance / "handlers_for_cli.py").write_text(CLI_HANDLERS)
+    env = {"TINYBASE_EXTENSIONS_MODULES": "handlers_for_cli"}
+
+    run("admin", "add", EMAIL, "--password", PASSWORD, env=env)
+    run("users", "disable", "eve@example.com", env=env)
+    run("users", "delete", "eve@example.com", "--yes", env=env)
+    refused = run("collections", "create", "notes", env=env, code=1)
+
+    assert (instance / "told.txt").read_text().splitlines() == [
+        "changed eve@example.com ('is_active',) cli",
+        "deleted eve@example.com",
+    ]
+    assert "No collections today." in refused.err
