@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -175,3 +176,30 @@ def test_an_author_can_make_a_context_for_a_test():
     ctx = Context(function_name="f", db=None, records=None, collections=None)
 
     assert (ctx.trigger_type, ctx.user_id, ctx.is_admin) == ("manual", None, False)
+
+
+def test_a_thread_of_the_authors_has_a_context_of_its_own(functions, offer, caller, stored):
+    seen: list[object] = []
+
+    def work(open_context):
+        with open_context() as mine:
+            mine.db.add(collection())
+            seen.extend([mine.user_id, mine.is_admin])
+
+    @offer
+    def begin(ctx):
+        seen.append(ctx.open)
+
+    functions.call(caller, "begin", {})
+    thread = threading.Thread(target=work, args=(seen.pop(),))
+    thread.start()
+    thread.join(10)
+
+    assert (seen, stored()) == ([None, True], ["posts"])
+
+
+def test_a_context_of_a_test_opens_nothing():
+    ctx = Context(function_name="f", db=None, records=None, collections=None)
+
+    with pytest.raises(RuntimeError, match="Give it open="):
+        ctx.open()

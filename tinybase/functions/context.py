@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _nobody_opens() -> AbstractContextManager[Context]:
+    raise RuntimeError("This context was made by a test. Give it open=, to say what it opens.")
 
 
 @dataclass(kw_only=True)
@@ -34,6 +40,8 @@ class Context:
     ``user_id`` is ``None`` for anonymous callers, application tokens and the server itself.
     ``claims`` is what extensions keep with the caller's sign-in; a copy of the call's own.
     ``request`` is Flask's request, or ``None`` for a call that did not come over HTTP.
+    ``open`` is for a thread of your own, which goes on after the call: ``with ctx.open() as
+    mine:`` has a context with a session of its own, and acts as the server itself.
     """
 
     function_name: str
@@ -49,3 +57,4 @@ class Context:
     now: datetime = field(default_factory=_now)
     request: Any = None
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("tinybase.functions"))
+    open: Callable[[], AbstractContextManager[Context]] = _nobody_opens

@@ -6,15 +6,16 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from tinybase.actors import Actor
+from tinybase.actors import SYSTEM, Actor
 from tinybase.db import Session
 from tinybase.functions.collections import CollectionsService, ContextCollections
 from tinybase.functions.context import Context
 from tinybase.functions.records import ContextRecords, RecordsService
-from tinybase.host import current_cause
+from tinybase.host import caused_by, current_cause
 
 
 class Contexts:
@@ -65,6 +66,7 @@ class Contexts:
                 claims=deepcopy(dict(actor.claims)),
                 request=request,
                 log=log or logging.getLogger("tinybase.functions"),
+                open=partial(self._open_apart, function_name, log),
             )
             session.commit()
         except BaseException:
@@ -72,3 +74,12 @@ class Contexts:
             raise
         finally:
             session.close()
+
+    @contextmanager
+    def _open_apart(self, function_name: str, log: logging.Logger | None) -> Iterator[Context]:
+        """Yield a context for a thread of the author's, on which nobody waits."""
+        with (
+            caused_by(actor=SYSTEM, origin="extension"),
+            self.open(function_name=function_name, trigger_type="thread", log=log) as ctx,
+        ):
+            yield ctx

@@ -18,7 +18,16 @@ from tinybase.packages.validation.syntax import blocks
 _MARKER = "tinybase_hookspecs.hookimpl"
 DOORS: Mapping[str, tuple[str, ...]] = {
     "tinybase.extensions": tuple(tinybase.extensions.__all__),
-    "tinybase.functions": ("Context", "register"),
+    "tinybase.functions": (
+        "BadRequest",
+        "Conflict",
+        "Context",
+        "Invalid",
+        "NotFound",
+        "PreconditionFailed",
+        "current_context",
+        "register",
+    ),
     "tinybase_hookspecs": tuple(tinybase_hookspecs.__all__),
 }
 """The doors of TinyBase, and what ``from door import *`` gives."""
