@@ -189,6 +189,13 @@ class HooksConfig:
         "requests ask, how many may hang.",
         minimum=1,
     )
+    requests_per_extension: int = _key(
+        0,
+        "How many requests the routes of one extension may be answering at the same time in a "
+        "worker; further ones wait up to a second and then get 503. 0 means half of "
+        "server.threads.",
+        minimum=0,
+    )
     hang_seconds: int = _key(
         30,
         "A handler that runs longer counts as hanging; an extension all of whose threads hang is "

@@ -8,6 +8,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,15 @@ class TestAnAnswer:
             assert answer.text == "ab"
         assert served.get("/api/ext/board/async", headers=STRANGER).json == {"path": "/async"}
         assert served.services.host.snapshot.wait_until_unused(0)
+
+    def test_that_is_streamed_keeps_its_place_until_it_is_sent(self, served):
+        with ExitStack() as streams:
+            for _ in range(4):
+                streams.enter_context(served.get("/api/ext/board/stream", headers=STRANGER))
+            refused = served.get("/api/ext/board/mine")
+            assert refused.status_code == 503
+            assert refused.get_json()["code"] == "extension_unavailable"
+        assert served.get("/api/ext/board/mine").status_code == 200
 
     def test_that_breaks_off_is_the_extensions_fault(self, served, caplog):
         with (

@@ -7,6 +7,7 @@ import pytest
 METRICS = "tinybase_register_metrics"
 
 CONTRIBUTOR = """
+    from prometheus_client import Counter
     from tinybase.extensions import hookimpl
     from tinybase_hookspecs import FunctionDeclaration, MetricDeclaration
 
@@ -16,7 +17,8 @@ CONTRIBUTOR = """
 
     @hookimpl
     def tinybase_register_metrics():
-        return [MetricDeclaration("first"), MetricDeclaration("second")]
+        names = [f"{__name__}_first", f"{__name__}_second"]
+        return [MetricDeclaration(Counter(name, "Counted.", registry=None)) for name in names]
 """
 
 ANOTHER = """
@@ -39,11 +41,10 @@ def test_contributions_come_and_go_with_their_extension(host, site):
     host.start()
     kept = host.snapshot
 
-    assert [(o, d.collector) for o, d in host.contributions.of(METRICS)] == [
-        ("shop", "first"),
-        ("shop", "second"),
-    ]
-    assert [d.collector for d in host.contributions.by("shop", METRICS)] == ["first", "second"]
+    declared = host.contributions.by("shop", METRICS)
+    names = [metric.name for d in declared for metric in d.collector.collect()]
+    assert names == ["shop_first", "shop_second"]
+    assert host.contributions.of(METRICS) == [("shop", item) for item in declared]
     host.set_enabled("shop", False)
     assert host.contributions.of(METRICS) == []
     assert len(kept.contributions.of(METRICS)) == 2, "a request in flight keeps what it had"
@@ -67,3 +68,32 @@ def test_a_bad_contribution_fails_its_extension_as_a_whole_and_names_the_hook(ca
     assert words in state.reason
     assert host.functions.names("bad") == []
     assert {owner for owner, _ in host.contributions.of(METRICS)} == {"good"}
+
+
+HANGING = """
+    import threading
+    from tinybase.extensions import hookimpl
+    from seen import seen
+
+    @hookimpl
+    def tinybase_register_metrics():
+        seen.append("asked")
+        threading.Event().wait()
+"""
+
+
+def test_an_extension_that_never_says_what_it_brings_is_quarantined_like_a_hanging_import(
+    make_host, site, seen
+):
+    site.add("bad", HANGING)
+    site.add("good", CONTRIBUTOR)
+    host = make_host(TINYBASE_EXTENSIONS_IMPORT_TIMEOUT_SECONDS="1")
+
+    host.start()
+
+    state = host.extension("bad")
+    assert state.status == "quarantined"
+    assert f"{METRICS} took longer than 1 s" in state.reason
+    assert [owner for owner, _ in host.contributions.of(METRICS)] == ["good", "good"]
+    host.set_enabled("good", False)
+    assert seen == ["asked"], "it is not asked again"

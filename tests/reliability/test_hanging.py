@@ -152,6 +152,64 @@ def test_a_worker_that_has_tried_what_never_ends_to_import_is_replaced(site: Sit
     assert imported_in(site) == {pid}
 
 
+WAITING = """
+    import os, time
+    from pathlib import Path
+    from flask import Blueprint
+    from tinybase.extensions import public, register_blueprint
+
+    views = Blueprint("views", __name__)
+    register_blueprint(views, auth="public")
+
+    @views.get("/wait/<number>")
+    def wait(number):
+        folder = Path(__file__).parent
+        (folder / f"entered-{number}").touch()
+        while not (folder / "over").exists():
+            time.sleep(0.02)
+        return {}
+
+    @views.get("/")
+    def page():
+        return {}
+"""
+
+
+def test_views_that_hang_take_only_a_part_of_the_threads_and_others_are_answered(
+    site: Site,
+) -> None:
+    site.add("bad-one", WAITING)
+    site.add("good-one", WAITING)
+    folder = site.packages / "bad_one"
+    statuses: list[int] = []
+    with site.serve(1, TINYBASE_SERVER_THREADS="4") as server:
+
+        def ask(number: int) -> None:
+            statuses.append(server.request("GET", f"/api/ext/bad-one/wait/{number}").status)
+
+        clients = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+        for client in clients:
+            client.start()
+        server.wait_for(lambda: statuses == [503, 503])
+        assert len(list(folder.glob("entered-*"))) == 2
+
+        refused = server.request("GET", "/api/ext/bad-one/")
+        assert (refused.status, refused.json["code"]) == (503, "extension_unavailable")
+        assert (refused.json["extension"], refused.headers["Retry-After"]) == ("bad-one", "5")
+        assert server.output.count("extension bad-one: further requests get 503") == 1
+        assert "in bad_one:wait (2×)" in server.output
+        assert server.request("GET", "/health").status == 200
+        assert server.request("GET", "/api/ext/good-one/").status == 200
+        token = server.login(ADMIN, PASSWORD)
+        assert server.request("GET", "/api/collections", token=token).status == 200
+
+        (folder / "over").touch()
+        for client in clients:
+            client.join(30)
+        assert sorted(statuses) == [200, 200, 503, 503]
+        assert server.request("GET", "/api/ext/bad-one/").status == 200
+
+
 class Clock:
     """A clock that is set by hand."""
 

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from tinybase.api.headers import note_actor, request_id
 from tinybase.api.operation import Call, Operation, Who
 from tinybase.api.services import Services
 from tinybase.api.throttle import identify
+from tinybase.api.visitors import Visitors, most_requests
 from tinybase.api.visits import Visit, current_visit, visiting
 from tinybase.errors import NotFound, Rejected, TinyBaseError, Unavailable
 from tinybase.functions.context import Context
@@ -77,6 +78,7 @@ class Contributed:
         self._services = services
         self._mounts = mounts
         self._address_of = AddressReader(services.config.server.trusted_proxies)
+        self._visitors = Visitors(most_requests(services.config))
 
     def __call__(self, extension_name: str, path: str = "") -> Response:
         """Answer Flask's current request."""
@@ -139,15 +141,18 @@ class Contributed:
         stats = snapshot.loaded[route.owner].plugin.counter(HOOK, route.handler)
         open_context = partial(self._open_context, route, actor)
         visit = Visit(route, stats, host.around, open_context)
-        started = time.perf_counter_ns()
-        try:
-            response = _answer(site, visit, environ)
-        finally:
-            stats.count_call(time.perf_counter_ns() - started)
-        if response.is_streamed and not response.direct_passthrough and request.method != "HEAD":
-            # It is still at work when we have returned, and nobody shuts it down meanwhile.
-            response.call_on_close(host.share())
-            response.response = _guarded(response.response, visit)
+        with ExitStack() as ending:
+            ending.callback(self._visitors.enter(route.owner, stats))
+            started = time.perf_counter_ns()
+            try:
+                response = _answer(site, visit, environ)
+            finally:
+                stats.count_call(time.perf_counter_ns() - started)
+            if _goes_on(response):
+                # It is still at work when we have returned, and nobody shuts it down meanwhile.
+                ending.callback(host.share())
+                response.call_on_close(ending.pop_all().close)
+                response.response = _guarded(response.response, visit)
         if response.mimetype == "text/html":
             response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
         return response
@@ -229,6 +234,12 @@ def _render(visit: Visit, error: BaseException) -> Response:
         f"The extension {extension} failed to answer.", code="extension_error", extension=extension
     )
     return render(failure).as_response()
+
+
+def _goes_on(response: Response) -> bool:
+    """Say whether the view is still at work while its answer is sent."""
+    is_sent = request.method != "HEAD"
+    return is_sent and response.is_streamed and not response.direct_passthrough
 
 
 def _guarded(stream: Iterable[Any], visit: Visit) -> Iterator[Any]:

@@ -7,16 +7,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import pluggy
 from packaging.utils import canonicalize_name
 
 from tinybase.config import Config
-from tinybase.errors import TinyBaseError, one_line
 from tinybase.extensions.rows import Handler, unclaimed
-from tinybase.extensions.signatures import HandlerError
-from tinybase.host import settings
 from tinybase.host.arranging import arrange
-from tinybase.host.contributions import DECLARATIONS, Check, Contributions
+from tinybase.host.collecting import collect
+from tinybase.host.contributions import Check, Contributions
 from tinybase.host.desired import Wish
 from tinybase.host.discovery import Candidate
 from tinybase.host.guard import Surroundings
@@ -145,7 +142,7 @@ class SnapshotBuilder:
             if is_overdue and (told := overran(candidate.name, safe_text(error))):
                 return "quarantined", told
             self._report(f"extension {candidate.name}", error)
-            return "failed", safe_text(error) + self._keep_running(candidate.name, snapshot)
+            return "failed", safe_text(error) + self._keep_running(candidate, snapshot)
         snapshot.loaded[candidate.name] = loaded
         return "enabled", None
 
@@ -178,21 +175,23 @@ class SnapshotBuilder:
         self._plugins[candidate.name] = loaded
         return loaded
 
-    def _keep_running(self, name: str, snapshot: Snapshot) -> str:
+    def _keep_running(self, candidate: Candidate, snapshot: Snapshot) -> str:
         """Go on with the version before, if there is one; return what to say about it."""
-        known = self._plugins.get(name)
+        known = self._plugins.get(candidate.name)
         if known is None or known.candidate is None:
             return ""
+        if known.candidate.fingerprint == candidate.fingerprint:
+            return ""  # it is the one that failed
         try:
             self._collect(known, snapshot)
         except LoadError:
             return ""
-        snapshot.loaded[name] = known
+        snapshot.loaded[candidate.name] = known
         return f"; version {known.candidate.version} goes on until this process ends"
 
     def _collect(self, loaded: Loaded, snapshot: Snapshot) -> None:
-        with self._around.recorder.during(Suspect(loaded.name, IMPORT)):
-            _collect(loaded, snapshot)
+        with self._around.recorder.during(Suspect(loaded.plugin.name, IMPORT)):
+            collect(loaded, snapshot, self._config.extensions.import_timeout_seconds)
 
     def _import(self, candidate: Candidate) -> ExtensionPlugin:
         with self._around.recorder.during(Suspect(candidate.name, IMPORT)):
@@ -218,7 +217,7 @@ class SnapshotBuilder:
             owner = f"{PROJECT}:{module.name}"
             try:
                 loaded = self._plugins.get(owner) or self._load_project(owner, module)
-                _collect(loaded, snapshot)
+                self._collect(loaded, snapshot)
             except LoadError as error:
                 self._project_failed(module, error, snapshot)
                 continue
@@ -310,45 +309,6 @@ def _why_not(candidate: Candidate, wish: Wish, loadable: Sequence[str]) -> tuple
     if "all" not in loadable and candidate.name not in {canonicalize_name(n) for n in loadable}:
         return "disabled", "left out by the setting extensions.load (TINYBASE_EXTENSIONS)"
     return candidate.problem
-
-
-def _collect(loaded: Loaded, snapshot: Snapshot) -> None:
-    """Take what an extension contributes into the snapshot, all or none."""
-    owner = loaded.plugin.name if loaded.candidate else loaded.name
-    alone = new_plugin_manager()
-    register(alone, loaded.plugin.implementations)
-    try:
-        for declarations in alone.hook.tinybase_register_functions():
-            for declaration in declarations:
-                snapshot.functions.add(owner, declaration)
-        for hook in DECLARATIONS:
-            _contribute(owner, hook, alone, snapshot.contributions)
-        declared = snapshot.contributions.by(owner, settings.HOOK)
-        snapshot.settings[owner] = tuple(settings.SettingFacts.of(item) for item in declared)
-    except BaseException as error:
-        snapshot.functions.discard(owner)
-        snapshot.contributions.discard(owner)
-        raise LoadError(_told(error)) from error
-
-
-def _contribute(
-    owner: str, hook: str, manager: pluggy.PluginManager, contributions: Contributions
-) -> None:
-    """Take in what the implementations of one hook return; a failure names the hook."""
-    try:
-        for declarations in getattr(manager.hook, hook)():
-            contributions.add(owner, hook, declarations)
-    except BaseException as error:
-        raise LoadError(f"{hook}: {_told(error)}") from error
-
-
-def _told(error: BaseException) -> str:
-    """Return what went wrong; what we refuse says so itself, other faults have a type."""
-    if isinstance(error, TinyBaseError):
-        return error.detail
-    if isinstance(error, LoadError | HandlerError):
-        return safe_text(error)
-    return f"{type(error).__name__}: {one_line(safe_text(error))}"
 
 
 def _prepare_nothing(snapshot: Snapshot, owner: str) -> None:  # noqa: ARG001 - see build
