@@ -39,6 +39,7 @@ from tinybase.host.recorder import FlightRecorder, Suspect, encode
 from tinybase.host.reporting import Report, report_nothing
 from tinybase.host.shares import Limits, Share, Shares, Task
 from tinybase.host.stats import HandlerStats, safe_text
+from tinybase.host.tracing import called
 from tinybase_hookspecs import Reject
 
 _log = logging.getLogger(__name__)
@@ -152,10 +153,12 @@ class Guard:
                     return self.checked(result)
                 return self.changed(event, mine, result)
         except Reject as rejection:
+            call.fails(rejection)
             return self.rejected(rejection)
         except BaseException as error:  # SystemExit and the like are errors of the extension too
             if isinstance(error, KeyboardInterrupt) and _is_main_thread():
                 raise
+            call.fails(error)
             return self.failed(error)
         finally:
             _deciding.reset(within)
@@ -236,7 +239,7 @@ class Guard:
 
     def _call(self, call: _Call) -> Any:
         if self.stats.quarantine is not None:
-            return self._pass_over(self.stats.quarantine)
+            return self._pass_over(call, self.stats.quarantine)
         if self._is_lifecycle:
             call.run()
             return call.outcome()
@@ -261,39 +264,43 @@ class Guard:
         task = Task([call], self.limits.hang_seconds)
         if not share.submit(task):
             return self._unanswered(
+                call,
                 f"could not be asked in {self._place}, because all of its "
-                f"{self.limits.threads} threads hang"
+                f"{self.limits.threads} threads hang",
             )
         if task.wait(self.limits.decide_seconds):
             return call.outcome()
         if task.let_go():
             return self._unanswered(
-                f"did not answer in {self._place} within {self.limits.decide_seconds:g} s"
+                call, f"did not answer in {self._place} within {self.limits.decide_seconds:g} s"
             )
         return self._unanswered(
+            call,
             f"could not be asked in {self._place} within {self.limits.decide_seconds:g} s, "
-            "because all of its threads are busy"
+            "because all of its threads are busy",
         )
 
-    def _unanswered(self, what: str) -> None:
+    def _unanswered(self, call: _Call, what: str) -> None:
         """Count and log that there is no answer in time.
 
         :raises TinyBaseError: ``extension_error``, if the hook decides.
         """
         self.stats.timeouts += 1
+        call.ends("late")
         if self.stats.may_log(time.monotonic()) is not None:
             _log.error("extension %s: %s %s", self.stats.extension, self.stats.handler, what)
         self.fault(f"it {what}")
         if self.decides:
             raise self._refusal(what)
 
-    def _pass_over(self, reason: str) -> None:
+    def _pass_over(self, call: _Call, reason: str) -> None:
         """Leave a handler in peace that is quarantined.
 
         :raises TinyBaseError: ``extension_error``, if the hook decides: what was to be
             asked about does not happen unasked.
         """
         self.stats.skipped += 1
+        call.ends("quarantined")
         if self.decides:
             raise self._refusal(
                 f"is not asked in {self._place} any more, because its handler "
@@ -339,7 +346,7 @@ class Guard:
 class _Call:
     """One call of an implementation, in whichever thread it is made."""
 
-    __slots__ = ("_error", "_event", "_function", "_value", "entered", "guard", "stats")
+    __slots__ = ("_error", "_event", "_function", "_step", "_value", "entered", "guard", "stats")
 
     def __init__(self, guard: Guard, function: Callable[[Any], Any], event: Any) -> None:
         self.guard = guard
@@ -349,9 +356,36 @@ class _Call:
         self._event = event
         self._value: Any = None
         self._error: BaseException | None = None
+        self._step = called(guard.stats, event)
 
     def run(self) -> None:
         """Make it, and keep how it ends."""
+        if self._step is None:
+            self._run()
+            return
+        with self._step.running():
+            self._run()
+            self.ends(self._good_outcome())
+
+    def ends(self, outcome: str) -> None:
+        """Tell whoever watches what becomes of it, unless that is known."""
+        if self._step is not None:
+            self._step.end(outcome)
+
+    def fails(self, error: BaseException) -> None:
+        """Tell whoever watches that it fails, or rejects what it was asked about."""
+        if self._step is not None:
+            self._step.fail(error, may_reject=self.guard.rejectable)
+
+    def _good_outcome(self) -> str:
+        field = self.guard.changes
+        if self._value is None:
+            return "ok"
+        if field is None:
+            return "answered"
+        return "ok" if self._value == getattr(self._event, field) else "changed"
+
+    def _run(self) -> None:
         try:
             self._value = self.guard.carry_out(self._function, self._event, self)
         except BaseException as error:  # noqa: BLE001 - raised again for the one who asked
@@ -387,6 +421,7 @@ class _Call:
     def skip(self) -> None:
         """Count and log that it will not be made."""
         self.stats.skipped += 1
+        self.ends("skipped")
         if self.stats.may_log(time.monotonic()) is not None:
             _log.error(
                 "extension %s: %s is not told of events (%s), because all of its %d threads hang",
