@@ -108,12 +108,13 @@ class Running:
 def running(
     folder: Path | str, *, modules: Sequence[str] = (), environ: Mapping[str, str] | None = None
 ) -> Iterator[Running]:
-    """Start a TinyBase in an empty folder and stop it after the block.
+    """Start a TinyBase in an empty folder, made if need be, and stop it after the block.
 
     :param modules: modules with handlers and functions that are not installed as an
         extension.
     :param environ: settings, as environment variables, on top of the process's own.
     """
+    Path(folder).mkdir(parents=True, exist_ok=True)
     settings = {**os.environ, **_FOR_TESTS, **(environ or {})}
     if modules:
         settings["TINYBASE_EXTENSIONS_MODULES"] = ",".join(modules)

@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 from flask import Flask
 
+from tinybase.extensions import HandlerError, health_check
 from tinybase.host import health
 from tinybase.host.loading import unload
 from tinybase.testing import Running, running
@@ -154,7 +155,7 @@ def test_calls_of_checks_are_among_the_numbers_of_the_extension(served, shop):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("health_check('a')(len)\nhealth_check('a')(print)", "there are two health checks called"),
+        ("health_check('a')(globals)\nhealth_check('a')(print)", "there are two health checks called"),
         ("health_check('a b')(print)", "Choose another one."),
         ("health_check(print)", "takes a name"),
         ("health_check('a')(3)", "Put it directly above a def."),
@@ -168,3 +169,32 @@ def test_a_check_that_cannot_be_run_is_refused_with_a_remedy(tmp_path, caplog, l
 
     with running(tmp_path) as tinybase:
         assert message in tinybase.services.host.project_failures()["bad.py"]
+
+
+def test_a_check_that_takes_ctx_can_look_into_the_database(tmp_path, monkeypatch):
+    code = """
+        from tinybase.extensions import health_check
+
+        @health_check("orders")
+        def look_at_orders(ctx):
+            found = ctx.records.list("orders").total
+            if found:
+                raise RuntimeError(f"{found} orders wait")
+    """
+    (tmp_path / "kiosk.py").write_text(textwrap.dedent(code))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(health, "REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr("tinybase.api.system._REMEMBERED_SECONDS", 0.0)
+    with running(tmp_path / "instance", modules=["kiosk"]) as tinybase:
+        tinybase.collection("orders", {"fields": [{"name": "item"}]})
+        assert tinybase.get("/health/ready").json["checks"]["extensions"] == "ok"
+        tinybase.post("/api/collections/orders/records", {"item": "tea"})
+        assert tinybase.get("/health/ready").json["checks"]["extensions"] == "degraded"
+    unload("kiosk")
+
+
+def test_a_check_that_requires_more_than_ctx_is_refused_at_import():
+    with pytest.raises(HandlerError, match="nothing or ctx"):
+
+        @health_check("mail")
+        def look(server): ...

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tinybase.extensions.rows import note_declaration
-from tinybase.extensions.signatures import HandlerError
+from tinybase.extensions.signatures import HandlerError, read_arguments
 from tinybase_hookspecs import HealthCheckDeclaration
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -18,8 +18,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def health_check(name: str) -> Callable[[_F], _F]:
     """Run the decorated function whenever somebody asks whether the server is well.
 
-    The function takes nothing; it returns when all is well and raises when it is not. It has
-    two seconds, and is not asked again for five. It is the same as returning a
+    The function takes nothing or ``ctx``; it returns when all is well and raises when it is
+    not. It has two seconds, and is not asked again for five. It is the same as returning a
     ``HealthCheckDeclaration`` from an implementation of ``tinybase_register_health_checks``.
 
     :param name: what is checked, such as ``"mail-server"``.
@@ -54,3 +54,4 @@ def check_declaration(declaration: HealthCheckDeclaration) -> None:
         raise HandlerError(
             f"@health_check({declaration.name!r}) needs a function. Put it directly above a def."
         )
+    read_arguments("health_check", declaration.check, has_event=False)

@@ -8,11 +8,12 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Final
 
 from tinybase.extensions.health import check_declaration
-from tinybase.extensions.signatures import HandlerError
+from tinybase.extensions.signatures import HandlerError, read_arguments
 from tinybase.host.contributions import Contribution
 from tinybase.host.guard import Surroundings
 from tinybase.host.origin import entered_handler, left_handler
@@ -134,13 +135,17 @@ class _Run:
     def _check(self) -> None:
         started = time.perf_counter_ns()
         name = self.declaration.name
+        arguments = read_arguments("health_check", self.declaration.check, has_event=False)
         token = entered_handler(name)
         try:
             with (
                 self._around.recorder.during(Suspect(self._stats.extension, HOOK, name)),
                 self._around.scope(),
+                self._around.open_context(name)
+                if arguments.wants_context
+                else nullcontext() as ctx,
             ):
-                result: Any = self.declaration.check()
+                result: Any = arguments.bind(self.declaration.check)(None, ctx)
                 if inspect.iscoroutine(result):
                     self._around.loop.run(result)
         except BaseException as error:  # noqa: BLE001 - whatever it is, something is not well
