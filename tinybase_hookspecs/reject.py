@@ -6,8 +6,9 @@ from __future__ import annotations
 class Reject(Exception):
     """Refuse what the hook was asked about.
 
-    Honoured by hooks that run before something happens (``tinybase_on_function_call``);
-    raised by a hook that runs after the fact it is an ordinary error of its handler.
+    Honoured by the hooks that are asked before something happens, and by
+    ``tinybase_on_function_call``; raised by a hook that is told of a fact, it is an ordinary
+    error of its handler.
 
     :param detail: a sentence for the person whose request is refused.
     :param status: the HTTP status of the answer, 400 to 499.

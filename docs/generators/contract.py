@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import inspect
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from types import ModuleType
 from typing import Any
 
 import tinybase_hookspecs
+from generators.examples import examples
+from generators.guarantees import guarantees
 from generators.text import code, doc, signature, table
 from tinybase.extensions import decorators as door
 from tinybase_hookspecs import (
@@ -39,8 +41,9 @@ _GROUPS: tuple[ModuleType, ...] = (
 
 
 def hooks() -> str:
-    """Return every hook with its exact signature, in groups."""
-    return "\n\n".join(_hook_group(module) for module in _GROUPS)
+    """Return every hook with its exact signature, what is guaranteed, and an example."""
+    shown = examples()
+    return "\n\n".join(_hook_group(module, shown) for module in _GROUPS)
 
 
 def events() -> str:
@@ -61,32 +64,52 @@ def decorators() -> str:
 
 def default(item: Field[Any]) -> str:
     """Return the default of a dataclass field as code."""
+    if inspect.isroutine(item.default):
+        return "the host's"
     if item.default is not MISSING:
         return code(repr(item.default))
     return "made anew" if item.default_factory is not MISSING else "–"
 
 
-def _hook_group(module: ModuleType) -> str:
+def _hook_group(module: ModuleType, shown: Mapping[str, str]) -> str:
     title, _, introduction = doc(module).partition("\n")
     own = [name for name in tinybase_hookspecs.__all__ if name.startswith("tinybase_")]
     found = [name for name in vars(module) if name in own]
     lines = [f"## {title.rstrip('.')}", introduction.strip()]
-    lines += [_hook(vars(module)[name]) for name in found]
+    lines += [_hook(vars(module)[name], shown[name]) for name in found]
     return "\n\n".join(line for line in lines if line)
 
 
-def _hook(function: Any) -> str:
+def _hook(function: Any, example: str) -> str:
     name = function.__name__
-    lines = [f"### `{signature(function)}` {{ #{name} }}", doc(function)]
-    decorator = name.removeprefix("tinybase_")
-    if hasattr(door, decorator):
-        lines.append(f"Decorator: [`@{decorator}`](decorators.md).{_received(function)}")
+    rows = [*_decorated(name), *_received(function), *guarantees(name)]
+    lines = [
+        f"### `{signature(function)}` {{ #{name} }}",
+        doc(function),
+        table(("", ""), [(f"**{title}**", text) for title, text in rows]),
+        f"```python\n{example}\n```",
+    ]
     return "\n\n".join(lines)
 
 
-def _received(function: Any) -> str:
-    found = [p.annotation.__name__ for p in inspect.signature(function).parameters.values()]
-    return "".join(f" Event: [`{name}`](events.md#{name.lower()})." for name in found)
+def _decorated(hook: str) -> Iterator[tuple[str, str]]:
+    name = hook.removeprefix("tinybase_")
+    if hasattr(door, name):
+        protocol = typing.get_type_hints(door)[name]
+        own = [f"{option}=" for option in _options(protocol) if option not in _ORDER]
+        filters = f"({', '.join(own)})" if own else ""
+        yield "Decorator", f"[`@{name}{filters}`](decorators.md)"
+
+
+def _received(function: Any) -> Iterator[tuple[str, str]]:
+    shared = {item.name for item in fields(tinybase_hookspecs.Event)}
+    for parameter in inspect.signature(function).parameters.values():
+        cls = parameter.annotation
+        own = [code(item.name) for item in fields(cls) if item.name not in shared]
+        yield (
+            "Event",
+            f"[`{cls.__name__}`](events.md#{cls.__name__.lower()}): {', '.join(own)}",
+        )
 
 
 def _event_classes() -> Iterator[type]:
