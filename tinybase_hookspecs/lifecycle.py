@@ -32,9 +32,11 @@ def tinybase_on_shutdown() -> None:
 
 @hookspec
 def tinybase_on_extension_enable(event: ExtensionEnableEvent) -> None:
-    """Called after an extension was enabled, in the one process that was asked to.
+    """Called after an extension was enabled, in one worker.
 
-    That is a worker: the command line loads no extension to switch one on or off.
+    That is the worker that was asked over the API. If it was the command line, which loads no
+    extension to switch one on or off, it is the first one that notices; nobody is told while
+    no server runs.
 
     The other extensions are told, and the enabled one itself, after its ``on_startup``.
     """
@@ -42,9 +44,11 @@ def tinybase_on_extension_enable(event: ExtensionEnableEvent) -> None:
 
 @hookspec
 def tinybase_on_extension_disable(event: ExtensionDisableEvent) -> None:
-    """Called after an extension was disabled, in the one process that was asked to.
+    """Called after an extension was disabled, in one worker.
 
-    That is a worker: the command line loads no extension to switch one on or off.
+    That is the worker that was asked over the API. If it was the command line, which loads no
+    extension to switch one on or off, it is the first one that notices; nobody is told while
+    no server runs.
 
     The disabled one is not told; it has its ``on_shutdown``.
     """

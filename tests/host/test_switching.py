@@ -341,21 +341,26 @@ def test_a_database_that_cannot_be_read_is_reported_once_and_the_thread_goes_on(
     assert reports == ["could not keep in step with other workers: OSError: the disk is gone"]
 
 
-def test_the_others_are_told_who_is_switched_on_and_off(host, site, seen):
+CURIOUS = """
+    from tinybase.extensions import *
+    from seen import seen
+
+    @on_extension_enable
+    def enabled(event): seen.append((__name__, "on", event.extension, event.version))
+
+    @on_extension_disable
+    def disabled(event): seen.append((__name__, "off", event.extension, event.version))
+"""
+
+
+@pytest.fixture
+def curious(site):
     for name in ("one", "two"):
-        site.add(
-            name,
-            f"""
-            from tinybase.extensions import *
-            from seen import seen
+        site.add(name, CURIOUS)
 
-            @on_extension_enable
-            def enabled(event): seen.append(("{name}", "on", event.extension, event.version))
 
-            @on_extension_disable
-            def disabled(event): seen.append(("{name}", "off", event.extension, event.version))
-            """,
-        )
+@pytest.mark.usefixtures("curious")
+def test_the_others_are_told_who_is_switched_on_and_off(host, seen):
     host.start()
 
     for enabled in (False, False, True, True):
@@ -366,3 +371,48 @@ def test_the_others_are_told_who_is_switched_on_and_off(host, site, seen):
         ("one", "on", "one", "1.0"),
         ("two", "on", "one", "1.0"),
     ]
+
+
+@pytest.mark.usefixtures("curious")
+def test_exactly_one_worker_tells_of_a_switch_on_the_command_line(make_host, seen):
+    workers = [make_host(), make_host()]
+    command = make_host().desired
+    # While no server runs there is nobody to tell, and nothing to tell of later.
+    command.set_enabled("one", is_enabled=False)
+    for worker in workers:
+        worker.start()
+    assert seen == []
+
+    for is_enabled in (True, False, False, True):
+        command.set_enabled("one", is_enabled=is_enabled)
+        for worker in workers:
+            worker.refresh()
+
+    on, off = (
+        (("one", "on", "one", "1.0"), ("two", "on", "one", "1.0")),
+        ("two", "off", "one", "1.0"),
+    )
+    assert seen == [*on, off, *on]
+
+
+@pytest.mark.usefixtures("curious")
+def test_no_other_worker_tells_what_the_one_that_was_asked_tells(make_host, seen):
+    asked, other = make_host(), make_host()
+    for worker in (asked, other):
+        worker.start()
+
+    for is_enabled in (False, True):
+        asked.set_enabled("one", is_enabled)
+        other.refresh()
+
+    assert [told[:2] for told in seen] == [("two", "off"), ("one", "on"), ("two", "on")]
+
+
+@pytest.mark.usefixtures("curious")
+def test_what_was_switched_on_while_no_server_runs_is_shown_as_enabled(make_host):
+    command = make_host()
+    for is_enabled in (False, True):
+        command.desired.set_enabled("one", is_enabled=is_enabled)
+
+    state = command.extension("one")
+    assert (state.status, state.reason) == ("enabled", None)

@@ -293,11 +293,18 @@ def survey(
     states = {}
     for candidate in candidates:
         wish = wishes.get(candidate.name, Wish())
-        status, reason = _why_not(candidate, wish, loadable) or (wish.status, wish.status_reason)
+        status, reason = _why_not(candidate, wish, loadable) or _seen(wish)
         states[candidate.name] = _state(candidate, status, reason)
     for name in wishes.keys() - states.keys():
         states[name] = _missing(name, wishes[name])
     return states
+
+
+def _seen(wish: Wish) -> tuple[str, str | None]:
+    """Return status and reason of an extension that is wanted, as a worker saw it last."""
+    if wish.status == "disabled":
+        return "enabled", None  # it was switched on since, and tried out then
+    return wish.status, wish.status_reason
 
 
 def _why_not(candidate: Candidate, wish: Wish, loadable: Sequence[str]) -> tuple[str, str] | None:

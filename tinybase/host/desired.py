@@ -59,9 +59,35 @@ class DesiredState:
         with self._database.connect() as connection:
             return connection.scalar(query) or 0
 
-    def set_enabled(self, name: str, *, is_enabled: bool) -> None:
-        """Wish an extension on or off; on also lifts its quarantine and its handlers'."""
-        self._change(name, {"is_enabled": is_enabled, "quarantine_reason": None}, lift=is_enabled)
+    def set_enabled(self, name: str, *, is_enabled: bool, is_told: bool = False) -> None:
+        """Wish an extension on or off; on also lifts its quarantine and its handlers'.
+
+        :param is_told: the caller tells the extensions. Otherwise the worker does so that is
+            the first to :meth:`claim` the switch.
+        """
+        values = {
+            "is_enabled": is_enabled,
+            "quarantine_reason": None,
+            # As long as it is the opposite, nobody has told of it.
+            "status": _status(is_enabled=is_enabled == is_told),
+            "status_reason": None,
+        }
+        self._change(name, values, lift=is_enabled)
+
+    def claim(self, name: str, *, is_enabled: bool) -> bool:
+        """Say whether the caller is the first to notice a switch, so that it tells of it."""
+        was_off = _extensions.c.status == _status(is_enabled=False)
+        with self._database.write() as work:
+            claimed = work.connection.execute(
+                update(_extensions)
+                .where(
+                    _extensions.c.name == name,
+                    _extensions.c.is_enabled.is_(is_enabled),
+                    was_off if is_enabled else ~was_off,
+                )
+                .values(status=_status(is_enabled=is_enabled), status_reason=None)
+            )
+            return bool(claimed.rowcount)
 
     def quarantine(self, name: str, reason: str) -> None:
         """Switch an extension off because it harmed a process."""
@@ -95,6 +121,10 @@ class DesiredState:
             if lift:
                 _lift(work.connection, name)
             bump(work.connection)
+
+
+def _status(*, is_enabled: bool) -> str:
+    return "enabled" if is_enabled else "disabled"
 
 
 def bump(connection: Connection) -> None:

@@ -32,11 +32,13 @@ from tinybase.host.health import HealthChecks
 from tinybase.host.loading import new_plugin_manager
 from tinybase.host.metrics import Metrics
 from tinybase.host.ordering import Rules, Turn, check_order
+from tinybase.host.origin import caused_by
 from tinybase.host.plugin import register
 from tinybase.host.preparing import Preparation, Provide
 from tinybase.host.quarantines import HandlerQuarantines, with_quarantines
 from tinybase.host.recorder import FlightRecorder
 from tinybase.host.reporting import ErrorReports
+from tinybase.host.requests import RequestCounters
 from tinybase.host.settings import StoredSettings
 from tinybase.host.shares import limits_of
 from tinybase.host.sites import tell
@@ -84,8 +86,10 @@ class Host:
     ) -> None:
         self._recorder = FlightRecorder.of(config.instance)
         self.around = Surroundings(self._recorder, limits_of(config.hooks))
+        self.around.loans = self._loans = database.loans
         self.desired = DesiredState(database)
         self.stored_settings = StoredSettings(database)
+        self.requests = RequestCounters()
         self.provide: Provide = _provide_nothing
         self._blame = Blame(database, self.desired)
         self._metrics = Metrics(database)
@@ -244,10 +248,12 @@ class Host:
             self._starting.run(self._current, list(self._current.loaded.values()))
             self._starting.note(self._current)
             self._record_status()
-        # Two threads, because publishing may have to wait for other writers.
+        # Threads of their own, because publishing may have to wait for other writers, and
+        # following for an import.
         for name, what, work in (
             ("follow", "keep in step with other workers", self._follow),
             ("publish", "publish the counters of handlers", self._publish),
+            ("loans", "end what extensions have open too long", self._loans.sweep),
         ):
             threading.Thread(
                 target=self._repeat, args=(what, work), name=f"tinybase-{name}", daemon=True
@@ -315,10 +321,29 @@ class Host:
                 return
             self._sweep()
             found, is_better = self._look(), self._starting.has_caught_up()
-            if found != self._seen or is_better or utcnow() > self._forgiven_at:
-                self._switch_to(self._build(self.desired.read()))
-                # Only now: what failed half way is tried again.
-                self._seen = found
+            if found == self._seen and not is_better and utcnow() <= self._forgiven_at:
+                return
+            new = self._build(self.desired.read())
+            switched = self._claim_switched(new)
+            self._switch_to(new)
+            # Only now: what failed half way is tried again.
+            self._seen = found
+        with caused_by(origin="cli"):
+            for state in switched:
+                self._tell_switched(new, state)
+
+    def _claim_switched(self, new: Snapshot) -> list[ExtensionState]:
+        """Return what was switched where nobody could tell of it, if it is for us to do so."""
+        if not self._is_serving:
+            return []
+        before = self._current.states
+        return [
+            state
+            for name, state in new.states.items()
+            if name in before
+            and before[name].is_enabled != state.is_enabled
+            and self.desired.claim(name, is_enabled=state.is_enabled)
+        ]
 
     def _set_enabled(self, name: str, *, enabled: bool) -> tuple[bool, Snapshot]:
         """Switch; return whether it was enabled before, and what is in force now."""
@@ -332,7 +357,7 @@ class Host:
             new = self._build(wishes, overran=self._overran_on_trial)
             if enabled:
                 self._check_enabled(name, new)
-            self.desired.set_enabled(name, is_enabled=enabled)
+            self.desired.set_enabled(name, is_enabled=enabled, is_told=True)
             # Should somebody else have wished something meanwhile, the next look differs.
             self._seen = (current_generation(self._config.instance), revision + 1)
             self._switch_to(new)
