@@ -24,6 +24,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "decorators": contract.decorators,
     "functions": python_api.functions,
     "routes": python_api.routes,
+    "contributions": python_api.contributions,
     "records": python_api.records,
     "models": python_api.models,
     "testing": python_api.testing,

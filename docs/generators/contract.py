@@ -66,6 +66,8 @@ def default(item: Field[Any]) -> str:
     """Return the default of a dataclass field as code."""
     if inspect.isroutine(item.default):
         return "the host's"
+    if isinstance(item.default, type):
+        return code(item.default.__name__)
     if item.default is not MISSING:
         return code(repr(item.default))
     return "made anew" if item.default_factory is not MISSING else "–"

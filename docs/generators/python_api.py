@@ -5,20 +5,37 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import fields
+from typing import get_args
 
 from generators.contract import default
 from generators.text import code, doc, signature, source_block, table
 from tinybase.db.models import Collection, Record, User
-from tinybase.extensions import health_check, public, register_blueprint, requires
+from tinybase.extensions import (
+    Setting,
+    command,
+    health_check,
+    pass_context,
+    public,
+    register_blueprint,
+    register_collection,
+    register_metric,
+    register_settings,
+    requires,
+)
 from tinybase.functions import Context, current_context, register
 from tinybase.functions.records import ContextRecords
 from tinybase.testing import Running, running
 from tinybase_hookspecs import (
     Answer,
     BlueprintDeclaration,
+    CollectionDeclaration,
+    CommandDeclaration,
     FunctionDeclaration,
     HealthCheckDeclaration,
+    Identity,
+    MetricDeclaration,
     Reject,
+    SettingDeclaration,
 )
 
 
@@ -59,6 +76,27 @@ def routes() -> str:
     return "\n\n".join(lines)
 
 
+def contributions() -> str:
+    """Return what an extension brings besides functions and routes, and how it is declared."""
+    lines = ["### `register_settings`", doc(register_settings), "### `Setting`"]
+    made = signature(Setting.__init__).replace("__init__(self, ", "Setting(")
+    lines += [source_block(made.replace(" -> None", " -> Setting")), doc(Setting)]
+    lines += ["### `register_collection`"]
+    lines += [source_block(signature(register_collection)), doc(register_collection)]
+    lines += ["### `command`", doc(command), "### `pass_context`", doc(pass_context)]
+    lines += ["### `register_metric`", source_block(signature(register_metric))]
+    lines += [doc(register_metric)]
+    for declaration in (
+        SettingDeclaration,
+        CollectionDeclaration,
+        CommandDeclaration,
+        MetricDeclaration,
+        Identity,
+    ):
+        lines += [f"### `{declaration.__name__}`", doc(declaration), _fields(declaration)]
+    return "\n\n".join(lines)
+
+
 def records() -> str:
     """Return the methods of ``ctx.records``."""
     return "\n\n".join([doc(ContextRecords), *_methods(ContextRecords, "ctx.records")])
@@ -93,8 +131,15 @@ def _methods(cls: type, name: str) -> Iterator[str]:
 
 
 def _fields(cls: type) -> str:
-    rows = [(code(item.name), code(item.type), default(item)) for item in fields(cls)]
+    rows = [(code(item.name), code(_type(item.type)), default(item)) for item in fields(cls)]
     return table(("Field", "Type", "Default"), rows)
+
+
+def _type(annotation: object) -> str:
+    """Return a type as it is written, wherever its module keeps annotations as they are."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    return str(annotation).replace("typing.", "").replace("uuid.", "")
 
 
 def _python_type(model: type, name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 _WIDTH = 88
 _ROLE = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`")
+_BLOCK = re.compile(r"^::\n\n", re.MULTILINE)
 _TERM = re.compile(r"^(`\w+`)\n {4}(?=\S)", re.MULTILINE)
 _DEFAULT = re.compile(r"(: (?:[^,=\[\]]|\[[^\]]*\])+)=")
 _FIELD = re.compile(r"^:(param|raises) (\w+):", re.MULTILINE)
@@ -24,6 +25,7 @@ def doc(thing: object) -> str:
 def markdown(text: str) -> str:
     """Rewrite the little reStructuredText that docstrings use."""
     text = _ROLE.sub(r"`\1`", text).replace("``", "`")
+    text = _BLOCK.sub("", text)
     text = _TERM.sub(r"\n\1\n:   ", text)
     head, fields = _split_fields(text)
     return "\n".join([head.rstrip(), "", *map(_field, fields)]).strip()

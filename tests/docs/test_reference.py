@@ -21,7 +21,11 @@ from tinybase.errors import STATUS_OF_CODE
 
 HOOKS = [name for name in tinybase_hookspecs.__all__ if name.startswith("tinybase_")]
 EVENTS = [name for name in tinybase_hookspecs.__all__ if name.endswith("Event")]
-DECORATORS = [name for name in tinybase.extensions.__all__ if name.startswith("on_")]
+DECORATORS = [
+    name
+    for name in tinybase.extensions.__all__
+    if f"tinybase_{name}" in HOOKS and not name.startswith("register_")
+]
 
 
 def read(page: str) -> str:
@@ -62,6 +66,11 @@ def test_every_event_has_a_heading(name: str) -> None:
 def test_every_decorator_is_in_the_reference_and_in_the_guide(name: str) -> None:
     assert f"| `@{name}` |" in read("reference/decorators.md")
     assert f"| `@{name}` |" in read("how-to/extensions.md")
+
+
+@pytest.mark.parametrize("name", sorted({*tinybase.extensions.__all__} - {*DECORATORS, *EVENTS}))
+def test_everything_else_that_extensions_are_written_with_is_in_the_reference(name: str) -> None:
+    assert f"`{name}`" in read("reference/python-api.md")
 
 
 @pytest.mark.parametrize("key", list(config.keys()), ids=lambda key: key.path)
