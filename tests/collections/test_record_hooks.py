@@ -643,6 +643,33 @@ def test_a_collection_cannot_be_made_inside_a_transaction(shop, desk):
     assert len(told) == 1
 
 
+@pytest.mark.parametrize("way", ["create", "update", "delete"])
+def test_no_index_is_made_or_dropped_inside_a_transaction(shop, desk, way):
+    """On PostgreSQL it would wait for the end of the transaction that waits for it."""
+    name, indexed = shop.make(), shop.make({"name": "code", "unique": True})
+    schema = {"fields": [{"name": "sku", "indexed": True}]}
+    collections, told = shop.services.collections, []
+    ways = {
+        "create": lambda: collections.create("h_indexed", schema=schema),
+        "update": lambda: collections.update(name, schema=schema),
+        "delete": lambda: collections.delete(indexed),
+    }
+
+    @desk.on("before_record_create")
+    def change(_, ctx):
+        with pytest.raises(Conflict, match="inside the transaction of a write") as refused:
+            ways[way]()
+        told.append(refused)
+
+    shop.add(name, item="tea")
+
+    assert (len(told), shop.items(name)) == (1, ["tea"])
+    assert collections.find("h_indexed") is None
+    assert collections.get(indexed).version == 1
+    desk.acts.clear()
+    collections.delete(indexed)
+
+
 # --- what failed -----------------------------------------------------------------------
 
 

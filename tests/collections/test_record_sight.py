@@ -756,6 +756,9 @@ def test_who_decides_about_a_write_takes_part_in_it(stage):
     broken = stage.send("user", "POST", path_of(name), {"n": 3})
     assert (refused.status_code, broken.status_code) == (400, 500)
     assert logged() == ["access create", "access update", "redact 2"]
+    stage.policy.says.pop("redact")
+    assert stage.send("user", "DELETE", path_of(name, one)).status_code == 204
+    assert logged() == ["access create", "access delete", "access update", "redact 2"]
 
 
 def test_the_server_itself_is_not_asked(stage):

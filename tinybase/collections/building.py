@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tinybase.collections.indexes import Definitions, sync_indexes
 from tinybase.db import Database
+from tinybase.db.units import Joint
 from tinybase.errors import Conflict, Invalid, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -48,8 +49,16 @@ class IndexBuilder:
     def turn(self) -> Iterator[None]:
         """Be the only one, of all processes and hosts, who changes schemas in the block.
 
+        :raises Conflict: inside the transaction of somebody else's.
         :raises Unavailable: ``database_busy`` when another one does so for too long.
         """
+        if Joint.current(self._database.engine) is not None:
+            # On every database: an extension that is written on SQLite shall run on the other.
+            raise Conflict(
+                "Schemas and indexes cannot be changed inside the transaction of a write, because "
+                "that may have to wait for its end. Change them in on_startup, or in a handler "
+                "that runs after the commit."
+            )
         if not self.is_concurrent:
             yield
             return
