@@ -272,6 +272,18 @@ class ApiConfig:
 
 
 @dataclass(frozen=True)
+class TelemetryConfig:
+    """What other systems follow."""
+
+    traces: str = _key(
+        "auto",
+        "Whether OpenTelemetry gets spans of requests, functions and handlers. auto: where one of "
+        "its own variables, OTEL_..., is set.",
+        choices=("auto", "on", "off"),
+    )
+
+
+@dataclass(frozen=True)
 class Config:
     """The effective configuration of one instance."""
 
@@ -291,6 +303,7 @@ class Config:
     mail: MailConfig
     cors: CorsConfig
     api: ApiConfig
+    telemetry: TelemetryConfig
 
     extension: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     """What the file says under ``[extension.NAME]``, for the settings of each extension."""
@@ -312,6 +325,7 @@ SECTIONS: Mapping[str, type] = {
     "mail": MailConfig,
     "cors": CorsConfig,
     "api": ApiConfig,
+    "telemetry": TelemetryConfig,
 }
 
 _DEPRECATED: Mapping[str, tuple[str, int]] = {

@@ -28,6 +28,7 @@ from tinybase.functions.calls import Functions
 from tinybase.functions.contexts import Contexts
 from tinybase.functions.table import FunctionTable
 from tinybase.host import Dispatcher, Host
+from tinybase.host.telemetry import spans_of
 from tinybase.idempotency import KeptAnswers
 from tinybase.settings import Settings
 
@@ -64,6 +65,7 @@ def _services(app: Flask, config: Config, engine: Engine, make_extensions: Make)
     records = Records(database, config, host, collections)
     contexts = Contexts(partial(Session, db, bind=engine), records, collections)
     host.around.scope = app.app_context
+    host.around.spans = spans_of(config)
     host.around.open_context = _HandlerContexts(contexts)
     owned = OwnedCollections(database, collections)
     host.provide = owned.provide

@@ -25,7 +25,7 @@ from tinybase.api.admission import admit
 from tinybase.api.body import bounded, refuse_declared_size
 from tinybase.api.dispatch import plain
 from tinybase.api.errors import render, render_aborted
-from tinybase.api.headers import note_actor, request_id
+from tinybase.api.headers import note_actor, note_route, request_id
 from tinybase.api.operation import Call, Operation, Who
 from tinybase.api.services import Services
 from tinybase.api.throttle import identify
@@ -91,6 +91,7 @@ class Contributed:
             route = site.find(environ)
             if route is None:
                 return no_content(site.methods_at(environ))
+            note_route(request.environ, route.path)
             self._limit_body(route, environ)
             actor = self._identify(route)
             note_actor(request.environ, actor)

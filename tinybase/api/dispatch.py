@@ -13,7 +13,7 @@ from tinybase.api.addresses import AddressReader
 from tinybase.api.admission import admit
 from tinybase.api.body import BodyReader, load_body
 from tinybase.api.fields import parse_id
-from tinybase.api.headers import note_actor, request_id
+from tinybase.api.headers import note_actor, note_route, request_id
 from tinybase.api.idempotency import answer_once, check_header
 from tinybase.api.operation import Answer, Call, Operation
 from tinybase.api.query import load_query, parse_query
@@ -46,6 +46,7 @@ class Endpoint:
 
     def answer(self, current: Request, path: Mapping[str, str]) -> Reply:
         """Answer a request, which must be the current one."""
+        note_route(current.environ, self.operation.template)
         self._reader.check_declared_size(current)
         call = Call(
             services=self._services,

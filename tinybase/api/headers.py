@@ -21,6 +21,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _REQUEST_ID_KEY = "tinybase.request_id"
 _ACTOR_KEY = "tinybase.actor"
 _HEADERS_KEY = "tinybase.answer_headers"
+_CALLER_KEY = "tinybase.caller"
+_ROUTE_KEY = "tinybase.route"
 _SECRET_PATHS = ("/api/auth", "/api/admin")
 
 
@@ -74,6 +76,28 @@ def actor_of(environ: Mapping[str, Any]) -> Actor:
     """Return who sent a request, as far as that has been noted."""
     actor: Actor = environ.get(_ACTOR_KEY, ANONYMOUS)
     return actor
+
+
+def note_caller(environ: dict[str, Any], caller: Actor) -> None:
+    """Note who sent a request, as the credentials have it."""
+    environ[_CALLER_KEY] = caller
+
+
+def caller_of(environ: Mapping[str, Any]) -> Actor | None:
+    """Return who sent a request, or ``None`` if nobody has looked at the credentials."""
+    caller: Actor | None = environ.get(_CALLER_KEY)
+    return caller
+
+
+def note_route(environ: dict[str, Any], template: str) -> None:
+    """Note at which kind of address a request arrived, such as ``/api/users/{user_id}``."""
+    environ[_ROUTE_KEY] = template
+
+
+def route_of(environ: Mapping[str, Any]) -> str | None:
+    """Return at which kind of address a request arrived, or ``None`` for no route."""
+    template: str | None = environ.get(_ROUTE_KEY)
+    return template
 
 
 def add_header(name: str, value: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +12,7 @@ from apispec.ext.marshmallow.common import resolve_schema_cls
 
 from tinybase import __version__
 from tinybase.api import fields
-from tinybase.api.operation import Operation, Who
+from tinybase.api.operation import PARAMETER, Operation, Who
 from tinybase.api.schemas import Schema
 from tinybase.errors import STATUS_OF_CODE
 
@@ -25,7 +24,6 @@ _ANY = (400, 404, 405, 414, 422, 429, 431, 500, 503)
 _WITH_BODY = (413, 415)
 _WITH_TOKEN = (401, 403)
 _REQUEST_HEADERS = frozenset({"If-Match", "If-None-Match", "Idempotency-Key"})
-_PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 
 
 class FaultInfo(Schema):
@@ -68,8 +66,8 @@ def build_document(operations: Iterable[Operation]) -> dict[str, Any]:
         spec.components.response(_response_name(status), _error(status, _codes(status)))
     writer = _OperationWriter(plugin)
     for operation in operations:
-        path = _PARAMETER.sub(r"{\2}", operation.path)
-        spec.path(path, operations={operation.method.lower(): writer.write(operation)})
+        written = {operation.method.lower(): writer.write(operation)}
+        spec.path(operation.template, operations=written)
     document: dict[str, Any] = spec.to_dict()
     _allow_growth_of_answers(document)
     return document
@@ -101,7 +99,7 @@ class _OperationWriter:
         return written
 
     def _parameters(self, operation: Operation) -> Iterator[Mapping[str, Any]]:
-        for kind, name in _PARAMETER.findall(operation.path):
+        for kind, name in PARAMETER.findall(operation.path):
             schema = {"type": "string", "format": "uuid"} if kind == "uuid" else {"type": "string"}
             yield {"in": "path", "name": name, "required": True, "schema": schema}
         if operation.query:

@@ -39,6 +39,9 @@ Admit = Callable[["Call"], None]
 
 _REPETITION_ERRORS = ("idempotency_key_reused", "idempotency_in_progress")
 _REPETITION_HEADERS = ("Idempotency-Key", "Idempotency-Replayed")
+PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
+"""A parameter in a path: its converter, if it has one, and its name."""
+
 _BEARER = re.compile(r"bearer +(\S.*)", re.IGNORECASE)
 
 
@@ -184,6 +187,11 @@ class Operation:
         unknown = [code for code in self.errors if code not in STATUS_OF_CODE]
         if unknown:
             raise ValueError(f"{self.id}: no such error code: {', '.join(unknown)}")
+
+    @cached_property
+    def template(self) -> str:
+        """Return the path with its parameters as ``{name}``."""
+        return PARAMETER.sub(r"{\2}", self.path)
 
     @cached_property
     def id_parameters(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from tinybase.api.docs import register_docs
 from tinybase.api.errors import ErrorAnswers, register_error_handlers
 from tinybase.api.headers import register_headers
 from tinybase.api.middleware import Middleware
+from tinybase.api.observing import Observed
 from tinybase.api.operation import Operation, Who
 from tinybase.api.routes import add_operations, prepare_routing
 from tinybase.api.services import Services
@@ -70,4 +71,5 @@ def register(app: Flask, services: Services) -> None:
     entry = DirectEntry(app, direct, cors, answer_error)
     address_of = AddressReader(services.config.server.trusted_proxies)
     middleware = Middleware(entry, services.host, address_of, cors, answer_error)
-    app.wsgi_app = middleware  # type: ignore[method-assign]
+    observed = Observed(middleware, services.host, services.tokens)
+    app.wsgi_app = observed  # type: ignore[method-assign]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinybase.actors import Actor
-from tinybase.api.headers import add_header
+from tinybase.api.headers import add_header, note_caller
 from tinybase.api.operation import Call, Operation, Who
 from tinybase.errors import TinyBaseError
 
@@ -33,6 +33,7 @@ def identify(call: Call, operation: Operation) -> Actor:
         return call.actor
     try:
         actor = call.identify()
+        note_caller(call.request.environ, actor)
     except TinyBaseError:
         _count_caller(call, operation, call.actor)
         raise

@@ -13,6 +13,7 @@ from tinybase.functions.current import answering
 from tinybase.host.guard import Surroundings
 from tinybase.host.recorder import Suspect
 from tinybase.host.stats import HandlerStats, safe_text
+from tinybase.host.tracing import calling, note_failure
 from tinybase.web import Route
 
 _log = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ class Visit:
 
     def end(self, error: BaseException | None = None) -> None:
         """Commit what was written with the context, or with an error roll it back."""
+        if error is not None:
+            note_failure(error)
         opened, self._opened = self._opened, None
         if opened is not None:
             opened[1].__exit__(type(error) if error else None, error, None)
@@ -99,7 +102,8 @@ def visiting(visit: Visit) -> Iterator[None]:
     """Have a visit be the current one while the block runs, and end it."""
     token = _visit.set(visit)
     try:
-        with answering(visit.context):
+        route = visit.route
+        with calling(route.extension, "route", route.handler), answering(visit.context):
             yield
         visit.end()
     except BaseException as error:

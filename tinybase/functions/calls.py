@@ -28,6 +28,7 @@ from tinybase.host import Host, caused_by, event_facts
 from tinybase.host.plugin import is_heard
 from tinybase.host.recorder import FUNCTION, Suspect
 from tinybase.host.snapshot import PROJECT
+from tinybase.host.tracing import calling
 from tinybase_hookspecs import (
     BeforeFunctionCallEvent,
     FunctionCallEvent,
@@ -227,6 +228,7 @@ class Functions:
         suspect = Suspect(function.extension or PROJECT, FUNCTION, function.name)
         with (
             self._host.around.recorder.during(suspect),
+            calling(suspect.extension, FUNCTION, function.name, self._host.around.spans),
             caused_by(actor=call.actor, origin="function"),
             self._host.around.scope(),
             self._contexts.open(

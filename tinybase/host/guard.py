@@ -39,7 +39,7 @@ from tinybase.host.recorder import FlightRecorder, Suspect, encode
 from tinybase.host.reporting import Report, report_nothing
 from tinybase.host.shares import Limits, Share, Shares, Task
 from tinybase.host.stats import HandlerStats, safe_text
-from tinybase.host.tracing import called
+from tinybase.host.tracing import Spans, called
 from tinybase_hookspecs import Reject
 
 _log = logging.getLogger(__name__)
@@ -74,6 +74,7 @@ class Surroundings:
         self.recorder = recorder or FlightRecorder(None)
         self.open_context: OpenContext = _no_context
         self.report: Report = report_nothing
+        self.spans: Spans | None = None
         self.loop = LoopThread()
         self.limits = limits or Limits()
         self._shares: dict[str, Shares] = {}

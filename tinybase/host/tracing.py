@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
@@ -31,8 +31,15 @@ _SECRETS = re.compile(
 """What stands behind such a word, credentials in an address, and what looks random."""
 
 
+Answered = Callable[[str | None, int], None]
+"""Takes note of the template of a request's address, if it has one, and of the status."""
+
+
 class Spans(Protocol):
     """Follows what is called elsewhere too, such as in OpenTelemetry."""
+
+    def request(self, environ: Mapping[str, Any]) -> AbstractContextManager[Answered]:
+        """Surround a request, given as its WSGI environment."""
 
     def step(self, step: Step) -> AbstractContextManager[object]:
         """Surround the call of an implementation."""
@@ -97,8 +104,11 @@ class Step:
         if self.outcome is None:
             self.outcome, self.error = outcome, error
 
-    def fail(self, error: BaseException, *, may_reject: bool = False) -> None:
-        """Note that it ended with an error."""
+    def fail(self, error: BaseException, *, may_reject: bool = True) -> None:
+        """Note that it ended with an error.
+
+        :param may_reject: ``Reject`` is an answer and no fault.
+        """
         if may_reject and isinstance(error, Reject):
             self.end("rejected", f"{error.status} {error.code}: {_one_line(str(error.detail))}")
         else:
@@ -131,15 +141,15 @@ class Trace:
 
     def __init__(self, spans: Spans | None = None, *, is_kept: bool = True) -> None:
         self.spans = spans
-        self._root = Step(self, "", "", "")
+        self.root = Step(self, "", "", "")
         self._left = MOST_STEPS if is_kept else 0
         self._left_out = 0
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Note what is called while the block runs, in threads that it starts too."""
-        token = _current.set(self._root)
-        self._root.started_ns = time.perf_counter_ns()
+        token = _current.set(self.root)
+        self.root.started_ns = time.perf_counter_ns()
         try:
             yield
         finally:
@@ -156,9 +166,9 @@ class Trace:
 
     def as_json(self, most_bytes: int) -> bytes:
         """Return it as one line of ASCII, without the deepest and last steps if it is too long."""
-        shown: dict[str, Any] = {"ms": _milliseconds(self._root.started_ns, None), "calls": []}
+        shown: dict[str, Any] = {"ms": _milliseconds(self.root.started_ns, None), "calls": []}
         waiting: deque[tuple[list[Any], Step]] = deque()
-        waiting.extend((shown["calls"], step) for step in self._root.steps)
+        waiting.extend((shown["calls"], step) for step in self.root.steps)
         left, left_out = most_bytes - 64, self._left_out
         while waiting:
             into, step = waiting.popleft()
@@ -185,6 +195,37 @@ def called(stats: HandlerStats, event: object) -> Step | None:
         return None
     about = getattr(event, "collection", None) or getattr(event, "function_name", None)
     return cause.below(stats, about)
+
+
+@contextmanager
+def calling(
+    extension: str, hook: str, handler: str, spans: Spans | None = None
+) -> Iterator[Step | None]:
+    """Note the call of something that is no implementation of a hook, if somebody watches.
+
+    :param spans: watches even outside of a request.
+    """
+    cause = _current.get()
+    if cause is None and spans is not None:
+        cause = Trace(spans, is_kept=False).root
+    step = None if cause is None else cause.below(HandlerStats(extension, hook, handler), None)
+    if step is None:
+        yield None
+        return
+    with step.running():
+        try:
+            yield step
+        except BaseException as error:
+            step.fail(error)
+            raise
+        step.end("ok")
+
+
+def note_failure(error: BaseException) -> None:
+    """Note that what is called now failed, or refused what it was asked for."""
+    step = _current.get()
+    if step is not None:
+        step.fail(error)
 
 
 def described(error: BaseException) -> str:
