@@ -93,6 +93,7 @@ SOUND = [
     "@on_record_create\n@on_record_update(collection=None)\ndef f(event): ...",
     "@on_record_create(**{})\ndef f(event): ...",
     "on_startup(lambda: None)\non_record_create(collection='a')(print)",
+    "@register_settings\nclass Settings:\n    key = Setting(str)",
     "class A:\n    @staticmethod\n    @on_startup\n    def f(): ...",
     "class A:\n    @on_startup\n    @staticmethod\n    def f(): ...",
     "class A:\n    def f(self): ...\non_startup(A().f)",
@@ -347,6 +348,25 @@ def test_a_module_that_nothing_imports_is_found(root):
 
     assert (found.line, found.code) == (3, "never-imported")
     assert found.remedy == "Write in __init__.py: from . import late."
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "register_collection('notes', {})",
+        "register_blueprint(object())",
+        "register_metric(object())",
+        "@register_settings\nclass Settings: ...",
+        "@health_check('disk')\ndef f(): ...",
+        "@command\n@staticmethod\ndef f(): ...",
+    ],
+)
+def test_a_module_that_brings_something_else_than_handlers_is_found_too(flat, code):
+    write(flat, {"late.py": f"{HEAD}{code}\n"})
+
+    found = only(look(flat))
+
+    assert (found.file, found.line, found.code) == ("late.py", 3, "never-imported")
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,20 @@ from tinybase_hookspecs import FunctionDeclaration
 CheckFunction = Callable[[FunctionDeclaration], None]
 """Refuses a declaration that cannot work with a ``HandlerError``."""
 
+_CONTRIBUTIONS = (
+    "command",
+    "health_check",
+    "register_blueprint",
+    "register_collection",
+    "register_metric",
+    "register_settings",
+)
+"""What says that an extension brings something, without being a handler."""
+
 _EVENTS = tuple(
-    name for name in tinybase.extensions.__all__ if hasattr(tinybase_hookspecs, f"tinybase_{name}")
+    name
+    for name in tinybase.extensions.__all__
+    if hasattr(tinybase_hookspecs, f"tinybase_{name}") and name not in _CONTRIBUTIONS
 )
 _ORDER = ("priority", "before", "after", "tryfirst", "trylast")
 _HOOKIMPL = "tinybase_hookspecs.hookimpl"
@@ -70,7 +82,8 @@ class Registered:
 class Handlers:
     """Looks at one module.
 
-    ``line`` is that of its first handler, and ``functions`` what it offers by name.
+    ``line`` is that of the first handler, or of whatever else it brings, and ``functions``
+    what it offers by name.
     """
 
     def __init__(
@@ -163,6 +176,8 @@ class Handlers:
             self._found_handler(decorator.lineno)
             for fault in implementation_faults(self._module.file, decorator, definition, owner):
                 self._note(fault)
+        elif _contributes(meaning):
+            self._found_handler(decorator.lineno)
         elif isinstance(target_of(decorator), ast.Attribute):
             door, _, attribute = meaning.rpartition(".")
             if door in DOORS:
@@ -177,7 +192,7 @@ class Handlers:
             self._found_handler(call.lineno)
             if not call.args or is_text(call.args[0]):
                 self._accepts(event, call)
-        elif meaning == _REGISTER:
+        elif meaning == _REGISTER or _contributes(meaning):
             self._found_handler(call.lineno)
 
     def _found_handler(self, line: int) -> None:
@@ -309,6 +324,11 @@ def _event(meaning: str) -> str | None:
     """Return the decorator of an event that a dotted name means."""
     door, _, name = meaning.rpartition(".")
     return name if door == "tinybase.extensions" and name in _EVENTS else None
+
+
+def _contributes(meaning: str) -> bool:
+    door, _, name = meaning.rpartition(".")
+    return door == "tinybase.extensions" and name in _CONTRIBUTIONS
 
 
 def _is_submodule(door: str, name: str) -> bool:

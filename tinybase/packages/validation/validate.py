@@ -92,7 +92,7 @@ def _code(
 
 
 def _never_imported(found: Project, module: Module, line: int) -> Finding:
-    message = "nothing imports this module, so its handlers never run"
+    message = "nothing imports this module, so nothing of it takes effect"
     inner = module.name.removeprefix(f"{found.package}.")
     parent, _, last = inner.rpartition(".")
     remedy = f"Write in __init__.py: from .{parent} import {last}."
