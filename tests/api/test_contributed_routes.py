@@ -443,7 +443,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runni
         "from flask import Blueprint\n"
         "from tinybase.extensions import register_blueprint\n"
         "shop = Blueprint('shop', __name__, static_folder='assets')\n"
-        "register_blueprint(shop, auth='public')\n"
+        "register_blueprint(shop, auth='admin')\n"
         "@shop.get('/orders')\n"
         "def orders():\n"
         "    return ['order']\n"
@@ -487,6 +487,15 @@ def test_routes_are_there_exactly_while_their_extension_is_enabled(installed):
         assert documented() == []
 
         assert sorted(switch(True)) == routes
+
+
+def test_what_pages_load_is_for_everybody_whomever_the_routes_are_for(installed):
+    with installed.get("/api/ext/shop/assets/shop.js", headers=STRANGER) as script:
+        assert script.status_code == 200
+
+    assert installed.get("/api/ext/shop/orders", headers=STRANGER).status_code == 401
+    served = installed.get("/openapi.json").json["paths"]["/api/ext/shop/assets/{filename}"]
+    assert {} in served["get"]["security"], "it is documented so, too"
 
 
 def test_calls_of_views_are_among_the_numbers_of_the_extension(installed):

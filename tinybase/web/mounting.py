@@ -174,6 +174,9 @@ def _routes(
 
 def _level(view: Callable[..., Any], method: str) -> str | None:
     """Return the level that a view, or its method of a ``MethodView``, has of its own."""
+    if _is_static(view):
+        # What a page loads is asked for without a token: browsers have none to send.
+        return "public"
     cls = getattr(view, "view_class", None)
     for labelled in (getattr(cls, method.lower(), None), view, cls):
         level: str | None = getattr(labelled, LEVEL, None)
@@ -182,11 +185,15 @@ def _level(view: Callable[..., Any], method: str) -> str | None:
     return None
 
 
+def _is_static(view: Callable[..., Any]) -> bool:
+    """Say whether a view is that of a blueprint's static folder."""
+    return isinstance(getattr(view, "__self__", None), Blueprint)
+
+
 def _handler(view: Callable[..., Any], rule: Rule) -> str:
     """Return the name of a view, as logs and lists show it."""
-    blueprint = getattr(view, "__self__", None)
-    if isinstance(blueprint, Blueprint):
-        return f"{blueprint.import_name}:{rule.endpoint}"
+    if _is_static(view):
+        return f"{view.__self__.import_name}:{rule.endpoint}"  # type: ignore[attr-defined]
     shown = _written(view)
     return f"{getattr(shown, '__module__', None) or ''}:{describe(shown)}"
 
