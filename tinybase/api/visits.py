@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
 
+from tinybase.db.loans import NamedBorrower, borrowing
 from tinybase.functions.context import Context
 from tinybase.functions.current import answering
 from tinybase.host.guard import Surroundings
@@ -40,12 +41,17 @@ class Visit:
         self._around = around
         self._open = open_context
         self._opened: tuple[Context, ExitStack] | None = None
+        self._borrower = NamedBorrower(f"The view {route.handler} of {route.extension}")
 
-    def recorded(self) -> AbstractContextManager[None]:
-        """Note in the flight recorder that the view is running while the block runs."""
-        return self._around.recorder.during(
-            Suspect(self.route.extension, self._stats.hook, self.route.handler)
-        )
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Note in the flight recorder that the view is running while the block runs.
+
+        The sessions that are opened there are the view's.
+        """
+        suspect = Suspect(self.route.extension, self._stats.hook, self.route.handler)
+        with self._around.recorder.during(suspect), borrowing(self._borrower):
+            yield
 
     def failed(self, error: BaseException) -> None:
         """Count and log a failure of the view.

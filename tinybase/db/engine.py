@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tinybase.config import Config
+from tinybase.db.lending import LendableConnection
 from tinybase.errors import ConfigError
 
 _POSTGRESQL = "postgresql+psycopg"
@@ -52,7 +53,11 @@ def _address(config: Config) -> URL:
 def _sqlite_options(_: URL, __: Config) -> dict[str, Any]:
     # sqlite3 then takes the write lock with the first write of a transaction. A deferred
     # transaction that reads first cannot get it any more once somebody else has written.
-    connect = {"isolation_level": "IMMEDIATE", "check_same_thread": False}
+    connect = {
+        "isolation_level": "IMMEDIATE",
+        "check_same_thread": False,
+        "factory": LendableConnection,
+    }
     return {"connect_args": connect, "max_overflow": 128}
 
 

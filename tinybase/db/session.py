@@ -6,9 +6,10 @@ from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
-from sqlalchemy import Connection, Engine, Executable
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy import Connection, Engine, Executable, event
+from sqlalchemy.orm import DeclarativeBase, SessionTransaction
 
+from tinybase.db.loans import Loan, Loans, current_borrower
 from tinybase.db.units import Joint
 
 
@@ -24,10 +25,15 @@ class Session(FlaskSession):
 
     In a hook that runs inside a transaction it takes part in that: it sees what is not
     committed yet, ``commit`` adds to it, and ``rollback`` undoes what came since.
+
+    A transaction that keeps other writers waiting for too long is taken back, and so is one of
+    code that nobody waits for any more; then the session refuses to be used.
     """
 
     def __init__(self, db: SQLAlchemy, **options: Any) -> None:
         super().__init__(db, **{"join_transaction_mode": "create_savepoint", **options})
+        self.borrower = current_borrower()
+        self.loan: Loan | None = None
 
     @property
     def is_joined(self) -> bool:
@@ -41,6 +47,7 @@ class Session(FlaskSession):
         """
         bind = self.bind or super().get_bind(*arguments, **options)
         joint = Joint.current(bind) if isinstance(bind, Engine) else None
+        self.borrower.require()
         return bind if joint is None else joint.connection(self) or bind
 
     def exec(self, statement: Executable, **options: Any) -> Any:
@@ -54,6 +61,21 @@ class Session(FlaskSession):
         if getattr(statement, "is_select", False) and len(columns) == 1:
             return result.scalars()
         return result
+
+
+@event.listens_for(Session, "after_begin")
+def _note_begin(session: Session, _: SessionTransaction, connection: Connection) -> None:
+    loans = Loans.of(connection)
+    if loans is not None:
+        session.loan = loans.begin(connection, session.borrower) or session.loan
+
+
+@event.listens_for(Session, "before_commit")
+def _note_commit(session: Session) -> None:
+    session.borrower.require()
+    if session.loan is not None and not session.in_nested_transaction():
+        session.loan.settle()
+        session.loan = None
 
 
 db = SQLAlchemy(model_class=Base, session_options={"class_": Session})

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
+from tinybase.db.loans import interrupt
 from tinybase.db.raw import RawConnections, Statement
 from tinybase.errors import Conflict
 
@@ -69,6 +70,8 @@ class Work(Unit):
         can reach the transaction of whoever would get it next.
         """
         if self._joint is not None and self._joint.close():
+            # What they may be waiting for would keep us waiting, too.
+            interrupt(self.connection)
             self.connection.rollback()
             self.connection.invalidate()
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Delete, Engine, Insert, Select, Update
 
 from tinybase.db.faults import explained
+from tinybase.db.loans import Loans
 from tinybase.db.queue import WriteQueue
 from tinybase.db.raw import RawConnections, Rows, Statement
 from tinybase.db.reading import Reader
@@ -48,6 +49,8 @@ class Database:
         self.engine = engine
         self.raw = RawConnections(engine)
         self.reader = Reader(engine, self.raw, self._read_slowly, self._joined_to)
+        # Half of it, so that who waits has a turn before the time is over.
+        self.loans = Loans(engine, busy_seconds / 2)
         self._queue = WriteQueue.of(engine, busy_seconds)
         self._runner = runner
         self._aside = aside or (lambda callback: runner([callback]))

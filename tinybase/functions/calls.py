@@ -17,6 +17,7 @@ from sqlalchemy import RowMapping
 from tinybase.actors import Actor, ActorKind
 from tinybase.config import Config
 from tinybase.db import Database
+from tinybase.db.loans import Borrower, NamedBorrower, borrowing
 from tinybase.errors import Rejected, TinyBaseError
 from tinybase.functions.contexts import Contexts
 from tinybase.functions.deadline import Ending, Run, Settle
@@ -181,9 +182,12 @@ class Functions:
         if isinstance(argument, Ending):
             return argument
         self._announce(call)
-        run = Run(partial(self._body, call, argument), f"function-{call.function.name}")
+        borrower = NamedBorrower(f"The function {call.function.name}")
+        body = partial(self._body, call, argument, borrower)
+        run = Run(body, f"function-{call.function.name}")
         ending = run.wait(self._config.timeout_seconds)
         if not run.is_over:
+            borrower.give_up(f"it ran longer than {self._config.timeout_seconds} s")
             self._overdue.add(call.caller, run)
         if ending.error is not None:
             _log.warning("function %s failed", call.function.name, exc_info=ending.error)
@@ -222,12 +226,13 @@ class Functions:
                 )
             )
 
-    def _body(self, call: _Call, argument: Any, settle: Settle) -> Any:
+    def _body(self, call: _Call, argument: Any, borrower: Borrower, settle: Settle) -> Any:
         """Run the function; this is what happens in the thread."""
         function = call.function
         suspect = Suspect(function.extension or PROJECT, FUNCTION, function.name)
         with (
             self._host.around.recorder.during(suspect),
+            borrowing(borrower),
             calling(suspect.extension, FUNCTION, function.name, self._host.around.spans),
             caused_by(actor=call.actor, origin="function"),
             self._host.around.scope(),

@@ -248,6 +248,7 @@ def require_free_database(session: Session, writer: str) -> None:
     :param writer: what is about to write, as authors call it.
     :raises Conflict: while the session holds locks that the other transaction waits for.
     """
+    session.borrower.require()
     if _has_uncommitted_writes(session) and not session.is_joined:
         raise Conflict(
             f"ctx.db has written something that is not committed, so {writer} would wait for "

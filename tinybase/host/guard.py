@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Protocol
 
+from tinybase.db.loans import Borrower, Loans, begin_borrowing, end_borrowing
 from tinybase.errors import Rejected, TinyBaseError
 from tinybase.host.answers import ATTRIBUTED, CHECKS, Attributed, check_declared
 from tinybase.host.copies import own_event, plain_json
@@ -61,7 +62,7 @@ class Surroundings:
 
     ``scope`` opens what every call gets for itself: an application context, and with it a
     database session of its own. ``open_context`` makes the ``ctx`` of handlers that take
-    one. Both are set by the composition root.
+    one. Both are set by the composition root. ``loans`` are the transactions of authors.
 
     :param recorder: notes which handler is running; without one nothing is noted.
     :param limits: how much an extension may take.
@@ -75,6 +76,7 @@ class Surroundings:
         self.open_context: OpenContext = _no_context
         self.report: Report = report_nothing
         self.spans: Spans | None = None
+        self.loans: Loans | None = None
         self.loop = LoopThread()
         self.limits = limits or Limits()
         self._shares: dict[str, Shares] = {}
@@ -143,6 +145,7 @@ class Guard:
         started = time.perf_counter_ns()
         call.entered = entered = self.recorder.enter(self._mark)
         token = entered_handler(self.stats.handler)
+        borrowed = begin_borrowing(call)
         within = _deciding.set(self._shares.asked if self._is_in_transaction else None)
         try:
             with self._around.scope():
@@ -163,6 +166,7 @@ class Guard:
             return self.failed(error)
         finally:
             _deciding.reset(within)
+            end_borrowing(borrowed)
             left_handler(token)
             call.entered = None
             self.recorder.leave(entered)
@@ -234,6 +238,11 @@ class Guard:
             # Awaited here, because the session of ctx is closed when the block ends.
             return self._around.loop.run(result) if inspect.iscoroutine(result) else result
 
+    def holds_transaction(self, call: _Call) -> bool:
+        """Say whether a session of a call has a transaction open."""
+        loans = self._around.loans
+        return loans is not None and loans.is_held_by(call)
+
     @property
     def _place(self) -> str:
         return self.stats.hook.removeprefix("tinybase_")
@@ -272,6 +281,7 @@ class Guard:
         if task.wait(self.limits.decide_seconds):
             return call.outcome()
         if task.let_go():
+            call.give_up(f"it did not answer within {self.limits.decide_seconds:g} s")
             return self._unanswered(
                 call, f"did not answer in {self._place} within {self.limits.decide_seconds:g} s"
             )
@@ -344,12 +354,13 @@ class Guard:
         )
 
 
-class _Call:
+class _Call(Borrower):
     """One call of an implementation, in whichever thread it is made."""
 
     __slots__ = ("_error", "_event", "_function", "_step", "_value", "entered", "guard", "stats")
 
     def __init__(self, guard: Guard, function: Callable[[Any], Any], event: Any) -> None:
+        super().__init__()
         self.guard = guard
         self.stats = guard.stats
         self.entered: tuple[int, int] | None = None
@@ -358,6 +369,11 @@ class _Call:
         self._value: Any = None
         self._error: BaseException | None = None
         self._step = called(guard.stats, event)
+
+    @property
+    def name(self) -> str:
+        """Return what it is called in a sentence."""
+        return f"The handler {self.stats.handler} of {self.stats.extension}"
 
     def run(self) -> None:
         """Make it, and keep how it ends."""
@@ -402,9 +418,12 @@ class _Call:
             self._error = None  # it holds on to this frame
 
     def hangs(self) -> None:
-        """Count and log that it takes longer than a handler may."""
+        """Count and log that it takes longer than a handler may, and end its transaction."""
         self.stats.timeouts += 1
         seconds = self.guard.limits.hang_seconds
+        if self.guard.holds_transaction(self):
+            # One that is merely slow, such as a mail that is sent, may go on and write.
+            self.give_up(f"it ran for more than {seconds:g} s")
         if self.stats.may_log(time.monotonic()) is not None:
             _log.error(
                 "extension %s: %s hangs in %s: it has been running for more than %d s",

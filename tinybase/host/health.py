@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Final
 
+from tinybase.db.loans import NamedBorrower, borrowing
 from tinybase.extensions.health import check_declaration
 from tinybase.extensions.signatures import HandlerError, read_arguments
 from tinybase.host.contributions import Contribution
@@ -113,6 +114,9 @@ class _Run:
         self._stats = stats
         self._around = around
         self._fault: str | None = None
+        self._borrower = NamedBorrower(
+            f"The health check {declaration.name} of {stats.extension}"
+        )
         context = contextvars.copy_context()
         self._thread = threading.Thread(
             target=context.run, args=(self._check,), name=f"health-{stats.extension}", daemon=True
@@ -130,6 +134,7 @@ class _Run:
         if self.is_over:
             return self._fault
         self._stats.timeouts += 1
+        self._borrower.give_up(f"it did not end within {WAIT_SECONDS:g} s")
         return f"it did not end within {WAIT_SECONDS:g} s"
 
     def _check(self) -> None:
@@ -140,6 +145,7 @@ class _Run:
         try:
             with (
                 self._around.recorder.during(Suspect(self._stats.extension, HOOK, name)),
+                borrowing(self._borrower),
                 self._around.scope(),
                 self._around.open_context(name)
                 if arguments.wants_context
