@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 from types import ModuleType
 from uuid import uuid4
 
 import pytest
+from argon2 import PasswordHasher
 
-from tinybase.testing import PASSWORD, running
+from tinybase.extensions import Identity
+from tinybase.testing import ADMIN_EMAIL, PASSWORD, running
 
 HANDLERS = """
 import sys
@@ -26,9 +29,25 @@ def handle(name):
 for name in sys.modules["shared_with_hooks"].hooks:
     handle(name)
 
+def around(name):
+    @te.hookimpl(wrapper=True, specname=name)
+    def wrapper(event):
+        result = yield
+        change = sys.modules["shared_with_hooks"].answers.get("around " + name)
+        return change(result) if change else result
+    wrapper.__name__ = wrapper.__qualname__ = "around_" + name
+    return wrapper
+
+around_claims = around("tinybase_token_claims")
+around_authenticate = around("tinybase_authenticate")
+
 @register(name="claimed", auth="public")
 def claimed(ctx, payload: dict):
     return {"claims": ctx.claims, "payload": payload}
+
+@register(name="ensured")
+def ensured(ctx, payload: dict):
+    return {"schema": dict(ctx.collections.ensure("things").schema)}
 """
 HOOKS = [
     "before_user_register",
@@ -54,22 +73,42 @@ HOOKS = [
 ]
 
 
-@pytest.fixture
-def shared(monkeypatch):
+@pytest.fixture(scope="module")
+def started(tmp_path_factory, databases):
+    """One instance for all tests on a database."""
     module = ModuleType("shared_with_hooks")
     module.told, module.answers, module.hooks = [], {}, HOOKS
-    monkeypatch.setitem(sys.modules, "shared_with_hooks", module)
+    folder = tmp_path_factory.mktemp("user_hooks")
+    (folder / "user_hooks_handlers.py").write_text(HANDLERS)
+    database = databases.new(folder)
+    environ = {"TINYBASE_MAIL_URL": "file:outbox", **database}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "shared_with_hooks", module)
+        with running(folder, modules=["user_hooks_handlers"], environ=environ) as site:
+            # What passwords cost is not the point of any of these tests.
+            site.services.users.passwords._hasher = PasswordHasher(1, 8, 1)
+            yield site, module
+    databases.drop(database)
+
+
+@pytest.fixture
+def shared(started):
+    _, module = started
+    module.told.clear()
+    module.answers.clear()
     return module
 
 
 @pytest.fixture
-def site(tmp_path, shared, databases):
-    (tmp_path / "user_hooks_handlers.py").write_text(HANDLERS)
-    database = databases.new(tmp_path)
-    with running(tmp_path, modules=["user_hooks_handlers"], environ=database) as started:
-        shared.told.clear()
-        yield started
-    databases.drop(database)
+def site(started, shared):
+    site, _ = started
+    yield site
+    shared.answers.clear()
+    for collection in site.get("/api/collections").json:
+        site.delete(f"/api/collections/{collection['name']}")
+    for user in site.get("/api/admin/users").json["users"]:
+        if user["email"] != ADMIN_EMAIL:
+            site.delete(f"/api/admin/users/{user['id']}")
 
 
 def names(shared):
@@ -174,13 +213,6 @@ def test_a_login_is_refused_after_the_password_was_right(site, shared, hook, ans
     assert "on_user_login" not in names(shared)
 
 
-def wait_for(site, shared, name, count):
-    site.services.host._dispatcher.drain(30, site.services.host.around.all_shares())
-    found = [event for told, event in shared.told if told == name]
-    assert len(found) == count
-    return found
-
-
 def test_every_failed_login_is_told_with_its_reason(site, shared):
     site.user("ann@example.com")
     ann = site.services.users.find("ann@example.com").id
@@ -191,14 +223,42 @@ def test_every_failed_login_is_told_with_its_reason(site, shared):
     site.services.users.update(ann, is_active=False)
     login(site)
 
-    told = wait_for(site, shared, "on_user_login_failed", 4)
-
-    assert {(event.user_id, event.reason) for event in told} == {
+    told = [event for name, event in shared.told if name == "on_user_login_failed"]
+    assert [(event.user_id, event.reason) for event in told] == [
         (None, "unknown_email"),
         (ann, "wrong_password"),
         (ann, "rejected"),
         (ann, "inactive"),
-    }
+    ]
+
+
+def test_a_request_in_a_test_returns_when_what_nobody_waits_for_was_told(site, shared, monkeypatch):
+    answered, over = threading.Event(), []
+    send = site.client.open
+
+    def send_and_note(*arguments, **named):
+        try:
+            return send(*arguments, **named)
+        finally:
+            answered.set()
+
+    def take_long(event, ctx):
+        over.append(answered.wait(10))
+
+    shared.answers["on_user_login_failed"] = take_long
+    monkeypatch.setattr(site.client, "open", send_and_note)
+
+    assert login(site, "nobody@example.com").status_code == 401
+    assert over == [True]
+
+
+def test_a_handler_of_a_test_that_sends_a_request_does_not_wait_for_itself(site, shared):
+    answers = []
+    shared.answers["on_user_login_failed"] = lambda *_: answers.append(site.get("/health"))
+
+    login(site, "nobody@example.com")
+
+    assert [answer.status_code for answer in answers] == [200]
 
 
 def test_claims_stay_with_a_session(site, shared):
@@ -261,6 +321,61 @@ def test_what_becomes_of_a_user_is_told_once(site, shared):
     assert {event.user_id for _, event in shared.told} == {ann}
 
 
+def test_a_reset_is_told_as_a_change_of_the_password(site, shared):
+    site.user("ann@example.com")
+    ann = site.services.users.find("ann@example.com").id
+    shared.told.clear()
+    tokens = site.services.tokens
+    site.post("/api/auth/password-reset/request", {"email": "ann@example.com"}, headers={})
+    tokens.resets._mailer._worker.submit(int).result(10)  # the mail before it is sent
+    (mail,) = (site.services.config.instance / "outbox").glob("*.eml")
+    token = "tbp_" + mail.read_text().partition("/auth/password-reset/tbp_")[2].split()[0]
+
+    body = {"token": token, "password": PASSWORD + "2"}
+    answer = site.post("/api/auth/password-reset/confirm", body, headers={})
+
+    assert answer.status_code == 200
+    ((name, event),) = shared.told
+    assert (name, event.user_id, event.method) == ("on_password_change", ann, "reset")
+
+
+CLAIMS, AUTHENTICATE = "around tinybase_token_claims", "around tinybase_authenticate"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [lambda _: None, lambda _: {"a": 1}, lambda _: ["a"], lambda found: [*found, {"a": object()}]],
+)
+def test_a_wrapper_that_spoils_the_claims_is_a_fault_of_its_extension(site, shared, answer):
+    site.user("ann@example.com")
+    shared.answers[CLAIMS] = answer
+
+    refused = login(site)
+
+    assert (refused.status_code, refused.json["code"]) == (500, "extension_error")
+    assert refused.json["extension"] == "project"
+
+
+def test_a_wrapper_may_add_claims(site, shared):
+    site.user("ann@example.com")
+    shared.answers["token_claims"] = {"team": "red", "level": 1}
+    shared.answers[CLAIMS] = lambda found: [{"team": "blue"}, None, *found]
+
+    ann = {"Authorization": f"Bearer {login(site).json['access_token']}"}
+
+    assert site.get("/api/auth/me", ann).json["claims"] == {"team": "blue", "level": 1}
+
+
+@pytest.mark.parametrize("answer", ["ann@example.com", Identity(), Identity(email=3)])
+def test_a_wrapper_that_spoils_who_it_is_is_a_fault_of_its_extension(site, shared, answer):
+    shared.answers[AUTHENTICATE] = lambda _: answer
+
+    refused = site.get("/api/auth/me", {"Authorization": "ApiKey secret"})
+
+    assert (refused.status_code, refused.json["code"]) == (500, "extension_error")
+    assert refused.json["extension"] == "project"
+
+
 @pytest.mark.parametrize(
     ("identity", "status", "code"),
     [
@@ -275,8 +390,6 @@ def test_what_becomes_of_a_user_is_told_once(site, shared):
 def test_an_extension_says_who_sends_a_request_without_a_token(
     site, shared, identity, status, code
 ):
-    from tinybase.extensions import Identity
-
     site.user("ann@example.com")
     site.user("idle@example.com")
     site.services.users.update(site.services.users.find("idle@example.com").id, is_active=False)
@@ -347,6 +460,46 @@ def test_collections_are_changed_on_their_way_and_told_of(site, shared):
         "CollectionDeleteEvent",
     ]
     assert (told[0].schema, told[1].old_options, told[1].options) == (SCHEMA, {}, {"x_a": 1})
+
+
+def test_collections_that_a_function_makes_are_asked_about_and_told_of(site, shared):
+    def add(event, ctx):
+        event.data["schema"] = SCHEMA
+
+    shared.answers["before_collection_create"] = add
+    assert site.call("ensured")["result"] == {"schema": SCHEMA}
+    assert site.call("ensured")["result"] == {"schema": SCHEMA}
+    *asked, told = [name for name in names(shared) if "collection" in name]
+    # On PostgreSQL once more, when the index that was added has been made.
+    assert (set(asked), told) == ({"before_collection_create"}, "on_collection_create")
+
+    assert site.delete("/api/collections/things").status_code == 204
+    shared.answers["before_collection_create"] = refuse(409, "full")
+    refused = site.post("/api/functions/ensured", {})
+    assert (refused.json["status"], refused.json["error_message"]) == ("failed", "No.")
+    assert site.get("/api/collections").json == []
+
+
+REFUSING = """
+from tinybase.extensions import Reject, authenticate
+
+@authenticate
+def refuse(event):
+    raise Reject("No.", 403, "key_revoked")
+"""
+
+
+def test_whoever_tries_keys_is_stopped_by_the_rate_limit(tmp_path):
+    (tmp_path / "refusing_keys.py").write_text(REFUSING)
+    environ = {
+        "TINYBASE_RATE_LIMIT_ENABLED": "true",
+        "TINYBASE_RATE_LIMIT_ANONYMOUS_PER_MINUTE": "2",
+    }
+    with running(tmp_path, modules=["refusing_keys"], environ=environ) as site:
+        answers = [site.get("/api/collections", {"X-Api-Key": key}) for key in "abc"]
+
+    codes = ["key_revoked", "key_revoked", "rate_limited"]
+    assert [answer.json["code"] for answer in answers] == codes
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,13 @@ class Host:
                 target=self._repeat, args=(what, work), name=f"tinybase-{name}", daemon=True
             ).start()
 
+    def drain(self, seconds: float) -> bool:
+        """Wait for all handlers that were called, at most so long; say whether they have ended.
+
+        Those that hang are not waited for.
+        """
+        return self._dispatcher.drain(seconds, self.around.all_shares())
+
     def stop(self) -> None:
         """Let handlers finish; if it was started, run every ``on_shutdown``.
 
@@ -266,15 +273,14 @@ class Host:
         """
         self._stopping.set()
         with self._lock:
-            shares = self.around.all_shares()
-            if not self._dispatcher.drain(_DRAIN_SECONDS, shares):
+            if not self.drain(_DRAIN_SECONDS):
                 _log.warning("some handlers did not finish in %g s", _DRAIN_SECONDS)
             self._wait_for_retirements()
             if self._is_serving:
                 self._is_serving = False
                 for loaded in reversed(self._current.loaded.values()):
                     self._run_shutdown(loaded)
-            self._dispatcher.close(shares)
+            self._dispatcher.close(self.around.all_shares())
             self.around.loop.stop()
             self._recorder.close()
             self._search_path.close()

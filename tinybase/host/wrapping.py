@@ -9,9 +9,16 @@ from typing import Any
 
 import pluggy
 
+import tinybase_hookspecs
 from tinybase.errors import TinyBaseError
+from tinybase.host.answers import CHECKS
 from tinybase.host.dispatch import collecting
 from tinybase.host.guard import Guard
+
+_LISTS = frozenset(
+    hook for hook in CHECKS if not getattr(tinybase_hookspecs, hook).tinybase_spec["firstresult"]
+)
+"""The hooks all of whose answers count, so that a wrapper gets and returns a list of them."""
 
 Wrapper = Callable[..., Generator[None, Any, Any]]
 
@@ -103,7 +110,26 @@ class _Wrapping:
         result = self._resumed(outcome, error)
         if field is not None:
             setattr(mine, field, getattr(self._mine, field))
-        found.append(self._guard.checked(result))
+        found.append(result if error is not None else self._checked(result, outcome))
+
+    def _checked(self, result: Any, outcome: Any) -> Any:
+        """Return what the host can rely on; what the others answered has been checked.
+
+        :raises TypeError: for a bad answer.
+        """
+        if self._guard.stats.hook not in _LISTS:
+            return self._guard.checked(result)
+        if not isinstance(result, list):
+            raise TypeError(
+                f"it returned {type(result).__name__}; a wrapper of this hook returns a list of "
+                "answers, such as the one that it gets from its yield"
+            )
+        known = {id(answer) for answer in outcome}
+        return [
+            answer if id(answer) in known else self._guard.checked(answer)
+            for answer in result
+            if answer is not None
+        ]
 
     def _resumed(self, outcome: Any, error: TinyBaseError | None) -> Any:
         assert self._generator is not None  # noqa: S101 - the first half has ended
