@@ -90,6 +90,7 @@ HANDLERS = [
         errors=1,
         total_ns=340_500_000,
         max_ns=41_200_000,
+        buckets=[60, 0, 50, 0, 10, *[0] * 9],
         last_error=LastError(datetime(2026, 1, 31, tzinfo=UTC), "ValueError", "bad order"),
     ),
     HandlerStats(
@@ -388,6 +389,7 @@ class TestHandlers:
             "skipped": 0,
             "total_ms": 340.5,
             "mean_ms": 2.837,
+            "p95_ms": 16.0,
             "max_ms": 41.2,
             "last_error": {
                 "at": "2026-01-31T00:00:00.000000Z",

@@ -6,17 +6,20 @@ import logging
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import select
 from uuid_utils.compat import uuid7
 
 from tinybase.db import utcnow
 from tinybase.db.models import WorkerMetrics
 from tinybase.extensions import HandlerError, register_metric
 from tinybase.host.loading import unload
+from tinybase.host.metrics import Metrics
 from tinybase.testing import Running
 
 SHOP = """
@@ -130,6 +133,11 @@ def test_calls_errors_and_durations_are_summed_over_all_workers(served):
     assert "shop_stock" not in numbers(served)
 
 
+def sold(served: Running) -> float:
+    calls = numbers(served)["tinybase_handler_calls_total"]
+    return calls["shop", "shop:count", "tinybase_on_record_create"]
+
+
 FAULTS = {
     "an exception": ("raise ValueError('boom')", "boom"),
     "an end of the process": ("raise SystemExit(3)", "SystemExit"),
@@ -185,3 +193,79 @@ def test_nobody_else_may(served):
 def test_what_is_no_collector_is_refused_where_it_is_written(thing):
     with pytest.raises(HandlerError, match="registry=None"):
         register_metric(thing)
+
+
+def test_requests_are_counted_by_their_routes_whatever_clients_ask_for(served):
+    served.collection("orders", {"fields": [{"name": "bad", "type": "boolean"}]})
+    for name in ("a", "b"):
+        assert served.get(f"/api/collections/{name}").status_code == 404
+        assert served.get(f"/nothing/{name}").status_code == 404
+    served.client.open("/health", method="ODD")
+    sell(served)
+    with served.services.database.write() as work:
+        work.connection.execute(
+            WorkerMetrics.__table__.insert().values(
+                process_id=uuid7(),
+                started_at=utcnow(),
+                updated_at=utcnow(),
+                handlers=[],
+                requests=[
+                    {"method": "GET", "route": "/api/collections/{collection_name}"}
+                    | {"status": 200, "total_ms": 6000.0, "buckets": [0] * 12 + [2, 0]}
+                ],
+            )
+        )
+
+    found = numbers(served)
+
+    counted = found["tinybase_http_requests_total"]
+    one = ("GET", "/api/collections/{collection_name}")
+    assert counted[*one, "404"] == 2
+    assert counted[*one, "200"] == 2
+    assert counted["POST", "/api/collections/{collection_name}/records", "201"] == 1
+    assert counted["GET", "other", "404"] == 2
+    assert counted["other", "other", "405"] == 1
+    assert found["tinybase_http_request_duration_seconds_count"][one] == 4
+    assert 6 < found["tinybase_http_request_duration_seconds_sum"][one] < 9
+    buckets = found["tinybase_http_request_duration_seconds_bucket"]
+    assert buckets["+Inf", *one] == 4
+    assert buckets["2.5", *one] == 2
+
+
+def test_counters_of_workers_that_ended_are_kept_in_one_row(served):
+    served.collection("orders", {"fields": [{"name": "bad", "type": "boolean"}]})
+    sell(served)
+    metrics, host = served.services.host._metrics, served.services.host
+    metrics.publish(host._counters(), host.requests, now=True)
+    long_ago = utcnow() - timedelta(days=3)
+    before = sold(served)
+    with served.services.database.write() as work:
+        row = work.connection.execute(select(WorkerMetrics.__table__)).one()
+        for _ in range(2):
+            values = {**row._mapping, "process_id": uuid7(), "updated_at": long_ago}
+            work.connection.execute(WorkerMetrics.__table__.insert().values(**values))
+
+    for _ in range(2):
+        served.get("/health")
+        metrics.publish(host._counters(), host.requests, now=True)
+
+    with served.services.database.connect() as connection:
+        ids = connection.execute(select(WorkerMetrics.__table__.c.process_id)).scalars().all()
+    assert len(ids) == 2
+    assert (before, sold(served)) == (1, 3)
+
+
+def test_after_a_long_sleep_nobody_is_taken_for_ended_before_he_could_speak(served, monkeypatch):
+    host = served.services.host
+    mine, other = Metrics(served.services.database), Metrics(served.services.database)
+    mine.publish([], host.requests, now=True)
+    other.publish([], host.requests, now=True)
+    later = utcnow() + timedelta(days=9)
+    monkeypatch.setattr("tinybase.host.metrics.utcnow", lambda: later)
+
+    for each in (mine, other, mine):
+        each.publish([], host.requests, now=True)
+
+    with served.services.database.connect() as connection:
+        ids = connection.execute(select(WorkerMetrics.__table__.c.process_id)).scalars().all()
+    assert len(ids) == 2

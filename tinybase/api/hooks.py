@@ -71,6 +71,7 @@ class HandlerMetrics(Schema):
     skipped = fields.Integer(required=True)
     total_ms = fields.Number(required=True)
     mean_ms = fields.Number(required=True, allow_none=True)
+    p95_ms = fields.Number(required=True, allow_none=True)
     max_ms = fields.Number(required=True)
     last_error = fields.Nested(LastErrorInfo, required=True, allow_none=True)
 

@@ -171,14 +171,14 @@ def _show(found: ExtensionDetails, handlers: list[dict[str, Any]]) -> None:
     click.echo("\nHandlers, in the order in which they run")
     table(
         [{**_handler_row(item), **_timings(item)} for item in handlers],
-        ["Hook", "Handler", "Filter", "Calls", "Errors", "Timeouts", "Mean ms", "Max ms"],
+        ["Hook", "Handler", "Filter", "Calls", "Errors", "Timeouts", "Mean ms", "P95 ms", "Max ms"],
         empty="There are none.",
     )
     if found.contributed:
         click.echo("\nViews and health checks that were called")
         table(
             [{**item, "name": item["handler"], **_timings(item)} for item in found.contributed],
-            ["Name", "Calls", "Errors", "Timeouts", "Mean ms", "Max ms"],
+            ["Name", "Calls", "Errors", "Timeouts", "Mean ms", "P95 ms", "Max ms"],
             empty="",
         )
     click.echo("\nFunctions")

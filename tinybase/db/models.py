@@ -231,7 +231,7 @@ class Counter(db.Model):  # type: ignore[name-defined,misc]
 
 
 class WorkerMetrics(db.Model):  # type: ignore[name-defined,misc]
-    """The counters of the handlers in one process, as it last published them."""
+    """The counters of one process, as it last published them, or of all that have ended."""
 
     __tablename__ = "worker_metrics"
 
@@ -239,6 +239,7 @@ class WorkerMetrics(db.Model):  # type: ignore[name-defined,misc]
     started_at: Mapped[datetime] = mapped_column(Instant)
     updated_at: Mapped[datetime] = mapped_column(Instant, index=True)
     handlers: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
+    requests: Mapped[list[dict[str, Any]] | None] = mapped_column(OptionalJson)
 
 
 class RateLimit(db.Model):  # type: ignore[name-defined,misc]

@@ -217,6 +217,10 @@ class Host:
         running = {loaded.plugin.name for loaded in self.snapshot.loaded.values()}
         return self._metrics.read_all(self._counters(), running)
 
+    def request_metrics(self) -> list[dict[str, Any]]:
+        """Return what was counted about requests, in all workers."""
+        return self._metrics.read_requests(self.requests)
+
     def project_failures(self) -> dict[str, str]:
         """Return what is wrong with modules of the operator's own code."""
         return dict(self.snapshot.project_failures)
@@ -280,6 +284,7 @@ class Host:
                 self._is_serving = False
                 for loaded in reversed(self._current.loaded.values()):
                     self._run_shutdown(loaded)
+                self._publish_for_good()
             self._dispatcher.close(self.around.all_shares())
             self.around.loop.stop()
             self._recorder.close()
@@ -537,7 +542,14 @@ class Host:
     def _publish(self) -> None:
         if self._health.has_changed():
             self._record_status()
-        self._metrics.publish(self._counters())
+        self._metrics.publish(self._counters(), self.requests)
+
+    def _publish_for_good(self) -> None:
+        """Publish what has been counted since the last time; nothing follows."""
+        try:
+            self._metrics.publish(self._counters(), self.requests, now=True)
+        except Exception as error:  # noqa: BLE001 - the process ends, whatever it is
+            _log.error("could not publish the last counters: %s", safe_text(error))
 
     # --- lifecycle hooks -------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tinybase.db import format_time
+from tinybase.host.latency import bucket_of, no_buckets
 
 _LOG_EVERY_SECONDS = 60.0
 _FAULTS_SECONDS = 60.0
@@ -43,6 +44,7 @@ class HandlerStats:
     skipped: int = 0
     total_ns: int = 0
     max_ns: int = 0
+    buckets: list[int] = field(default_factory=no_buckets)
     last_error: LastError | None = None
     quarantine: str | None = None
     fresh_quarantine: str | None = None
@@ -55,6 +57,7 @@ class HandlerStats:
         self.calls += 1
         self.total_ns += nanoseconds
         self.max_ns = max(self.max_ns, nanoseconds)
+        self.buckets[bucket_of(nanoseconds)] += 1
 
     def count_error(self, error: BaseException) -> None:
         """Count a failed call and remember why."""
@@ -115,6 +118,7 @@ def as_json(stats: HandlerStats) -> dict[str, Any]:
         "skipped": stats.skipped,
         "total_ms": round(stats.total_ns / 1e6, 3),
         "max_ms": round(stats.max_ns / 1e6, 3),
+        "buckets": list(stats.buckets),
         "last_error": error
         and {
             "at": format_time(error.at),
