@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import browser
 import environment
 
 CHECKS = {
@@ -29,6 +30,7 @@ def main() -> None:
     commands = environment.make(environment.ROOT / ".venv-test")
     print("Installing TinyBase and what its tests need ...", flush=True)
     environment.install(commands, ".[docs,postgres,test]")
+    browser.prepare()
     failed = [] if sys.argv[1:] else [name for name in CHECKS if not passes(CHECKS[name])]
     if not passes([*TESTS, *sys.argv[1:]]):
         failed.append("pytest")

@@ -75,7 +75,7 @@ def test_a_new_extension_is_sound(root):
     assert look(root).findings == ()
 
 
-@pytest.mark.parametrize("name", ["tinybase-hello", "tinybase-audit-trail"])
+@pytest.mark.parametrize("name", ["tinybase-hello", "tinybase-audit-trail", "tinybase-dashboard"])
 def test_the_first_party_extensions_are_sound(name):
     report = look(PLUGINS / name)
 

@@ -15,12 +15,12 @@ from github import Hub
 from serving import Answer, Server, clean_environment, tinybase
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
-NAMES = ("tinybase-audit-trail", "tinybase-hello")
+NAMES = ("tinybase-audit-trail", "tinybase-dashboard", "tinybase-hello")
 
 ADMIN = "admin@example.com"
 PASSWORD = "correct horse battery staple"
 
-_LEFT_BY_TOOLS = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info", "build")
+left_by_tools = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info", "build")
 
 
 @dataclass
@@ -46,7 +46,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     site = Site(folder / "instance", Hub(folder / "github"), name)
     made = tinybase("init", site.instance, "--admin-email", ADMIN, "--admin-password", PASSWORD)
     assert made.returncode == 0, made.stderr
-    shutil.copytree(PLUGINS / name, site.hub.folder / "user" / name, ignore=_LEFT_BY_TOOLS)
+    shutil.copytree(PLUGINS / name, site.hub.folder / "user" / name, ignore=left_by_tools)
     site.hub.git(name, "init", "--quiet", "--initial-branch=main")
     site.run("extensions", "install", site.hub.repository(name, {}), "--yes")
     return site
