@@ -58,6 +58,7 @@ class Visit:
 
         It is never quarantined for it: clients could bring that about.
         """
+        self._around.secrets.conceal(error)
         self._stats.count_error(error)
         unlogged = self._stats.may_log(time.monotonic())
         if unlogged is not None:

@@ -190,6 +190,7 @@ class Functions:
             borrower.give_up(f"it ran longer than {self._config.timeout_seconds} s")
             self._overdue.add(call.caller, run)
         if ending.error is not None:
+            self._host.around.secrets.conceal(ending.error)
             _log.warning("function %s failed", call.function.name, exc_info=ending.error)
             self._report(call.function, ending.error)
         return ending

@@ -138,6 +138,7 @@ class SnapshotBuilder:
         try:
             loaded = self._load(candidate, wish, snapshot)
         except LoadError as error:
+            self._around.secrets.conceal(error)
             is_overdue = isinstance(error, ImportOverdue)
             if is_overdue and (told := overran(candidate.name, safe_text(error))):
                 return "quarantined", told

@@ -38,6 +38,7 @@ from tinybase.host.loop import LoopThread
 from tinybase.host.origin import Endless, entered_handler, left_handler
 from tinybase.host.recorder import FlightRecorder, Suspect, encode
 from tinybase.host.reporting import Report, report_nothing
+from tinybase.host.secrets import Secrets
 from tinybase.host.shares import Limits, Share, Shares, Task
 from tinybase.host.stats import HandlerStats, safe_text
 from tinybase.host.tracing import Spans, called
@@ -79,6 +80,7 @@ class Surroundings:
         self.loans: Loans | None = None
         self.loop = LoopThread()
         self.limits = limits or Limits()
+        self.secrets = Secrets()
         self._shares: dict[str, Shares] = {}
         self._all: weakref.WeakSet[Shares] = weakref.WeakSet()
 
@@ -213,6 +215,7 @@ class Guard:
 
         :raises TinyBaseError: ``extension_error`` or ``Endless``, if the hook decides.
         """
+        self._around.secrets.conceal(error)
         self.stats.count_error(error)
         self._log(error)
         self.fault(f"{type(error).__name__}: {safe_text(error)}")

@@ -155,6 +155,7 @@ class _Run:
                 if inspect.iscoroutine(result):
                     self._around.loop.run(result)
         except BaseException as error:  # noqa: BLE001 - whatever it is, something is not well
+            self._around.secrets.conceal(error)
             self._stats.count_error(error)
             self._fault = f"{type(error).__name__}: {safe_text(error)}"
         finally:

@@ -286,7 +286,7 @@ class Host:
                     self._run_shutdown(loaded)
                 self._publish_for_good()
             self._dispatcher.close(self.around.all_shares())
-            self.around.loop.stop()
+            self.around.stop_loops()
             self._recorder.close()
             self._search_path.close()
 
@@ -424,6 +424,9 @@ class Host:
                 old.wait_until_unused(self._config.hooks.shutdown_seconds)
                 for loaded in reversed(removed):
                     self._run_shutdown(loaded)
+            for loaded in removed:
+                if loaded.name not in self._current.loaded:
+                    self.around.loop_of(loaded.name).stop()
 
         names = frozenset(loaded.name for loaded in removed)
         self._retirements = [item for item in self._retirements if not item.is_done]
@@ -448,7 +451,9 @@ class Host:
             *(name for item in self._retirements if not item.is_done for name in item.names),
         }
         self._builder.keep_only(in_use)
-        preparation = Preparation(self._config, self.stored_settings.read(), self.provide)
+        preparation = Preparation(
+            self._config, self.stored_settings.read(), self.provide, self.around.secrets
+        )
         snapshot = self._builder.build(candidates, wishes, overran or self._overran, preparation)
         self._note_deaths(snapshot)
         return snapshot

@@ -82,7 +82,8 @@ def event_facts() -> dict[str, Any]:
     if len(cause.chain) >= MAX_DEPTH:
         raise Endless(
             f"Refused: {MAX_DEPTH} handlers have caused one another "
-            f"({' -> '.join(cause.chain)}). Make the handlers skip what they write themselves."
+            f"({' -> '.join(cause.chain)}). Make the handlers skip what they write themselves, "
+            "or write with hooks=False."
         )
     return {
         "request_id": cause.request_id,

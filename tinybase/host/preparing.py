@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from tinybase.config import Config
 from tinybase.errors import TinyBaseError, one_line
 from tinybase.host import settings
+from tinybase.host.secrets import Secrets
 from tinybase.host.settings import Stored
 from tinybase.host.snapshot import Snapshot
 from tinybase.host.stats import safe_text
@@ -26,12 +27,14 @@ class Preparation:
 
     :param stored: the settings that were set over the API or the command line.
     :param provide: see :data:`Provide`.
+    :param secrets: is told of the secret values.
     """
 
-    def __init__(self, config: Config, stored: Stored, provide: Provide) -> None:
+    def __init__(self, config: Config, stored: Stored, provide: Provide, secrets: Secrets) -> None:
         self._config = config
         self._stored = stored
         self._provide = provide
+        self._secrets = secrets
 
     def prepare(self, snapshot: Snapshot, owner: str) -> tuple[str, str] | None:
         """Prepare what an owner contributed; return status and reason if it cannot run."""
@@ -41,6 +44,7 @@ class Preparation:
         for told in settings.misspelt(name, facts, self._config) if facts else ():
             _log.warning("extension %s: %s", name, told)
         resolved = settings.resolve(name, facts, self._stored, self._config)
+        self._secrets.keep(owner, [item.value for item in resolved if item.facts.secret])
         if reason := settings.trouble(name, resolved):
             return "needs_config", reason
         for declaration, item in zip(declared, resolved, strict=True):
