@@ -92,7 +92,7 @@ def new_session(database: Database) -> Callable[[], Session]:
 def host() -> Iterator[PlainHost]:
     host = PlainHost()
     yield host
-    host.around.loop.stop()
+    host.around.stop_loops()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import sys
 import threading
 from contextlib import contextmanager
 from uuid import uuid4
@@ -250,6 +251,50 @@ def test_async_handlers_share_one_loop_that_outlives_the_event(host, site, seen)
     create(host)
     assert seen[0] is seen[1]
     assert isinstance(seen[0], asyncio.AbstractEventLoop)
+
+
+def test_an_async_handler_that_blocks_its_loop_delays_no_async_handler_of_others(host, site, seen):
+    site.add(
+        "blocking",
+        HEAD + "import threading\nblocked = threading.Event()\nfree = threading.Event()\n"
+        "@on_record_create(priority=1)\n"
+        "async def f(event):\n    blocked.set()\n    free.wait(30)\n    seen.append('blocking')",
+    )
+    site.add(
+        "other",
+        HEAD + "import threading\ndone = threading.Event()\n"
+        "@on_record_create\nasync def f(event): done.set()",
+    )
+    host.load()
+    create(host)
+    blocking, other = sys.modules["blocking"], sys.modules["other"]
+    try:
+        assert blocking.blocked.wait(10)
+        assert other.done.wait(10)
+        assert seen == []
+    finally:
+        blocking.free.set()
+
+
+def test_the_loop_of_an_extension_ends_when_it_is_switched_off(host, site, seen):
+    site.add(
+        "loops",
+        HEAD + "import asyncio, threading\n@on_record_create\nasync def f(event):\n"
+        "    loop = asyncio.get_running_loop()\n"
+        "    task = loop.create_task(asyncio.sleep(3600))\n"
+        "    ended = threading.Event()\n"
+        "    task.add_done_callback(lambda _: ended.set())\n"
+        "    seen.append((loop, task, ended))",
+    )
+    host.load()
+    create(host)
+    ((loop, task, ended),) = seen
+    host.set_enabled("loops", False)
+    assert ended.wait(10)
+    assert task.cancelled()
+    host.set_enabled("loops", True)
+    create(host)
+    assert seen[1][0] is not loop
 
 
 @pytest.mark.parametrize("error", ["SystemExit", "KeyboardInterrupt", "ValueError"])

@@ -248,14 +248,15 @@ class Functions:
         ):
             value = function.run(argument, ctx)
             if inspect.isawaitable(value):
-                value = self._await(value)
+                value = self._await(function, value)
             # Dumped while the session is open: the value may be an object of it.
             result = self._dump(function, value)
             settle()
         return result
 
-    def _await(self, awaitable: Awaitable[Any]) -> Any:
-        return self._host.around.loop.run(awaitable, self._config.timeout_seconds)
+    def _await(self, function: Function, awaitable: Awaitable[Any]) -> Any:
+        loop = self._host.around.loop_of(function.extension or PROJECT)
+        return loop.run(awaitable, self._config.timeout_seconds)
 
     def _dump(self, function: Function, value: Any) -> Any:
         model = function.output_model

@@ -78,9 +78,9 @@ class Surroundings:
         self.report: Report = report_nothing
         self.spans: Spans | None = None
         self.loans: Loans | None = None
-        self.loop = LoopThread()
         self.limits = limits or Limits()
         self.secrets = Secrets()
+        self._loops: dict[str, LoopThread] = {}
         self._shares: dict[str, Shares] = {}
         self._all: weakref.WeakSet[Shares] = weakref.WeakSet()
 
@@ -94,6 +94,17 @@ class Surroundings:
         if extension not in self._shares:
             self.renew_shares(extension)
         return self._shares[extension]
+
+    def loop_of(self, extension: str) -> LoopThread:
+        """Return the event loop of an extension, which stays the same for its name."""
+        return self._loops.get(extension) or self._loops.setdefault(
+            extension, LoopThread(extension)
+        )
+
+    def stop_loops(self) -> None:
+        """End the event loops of all extensions."""
+        for loop in list(self._loops.values()):
+            loop.stop()
 
     def all_shares(self) -> list[Share]:
         """Return the threads of all extensions, also of those that are switched off."""
@@ -112,6 +123,7 @@ class Guard:
         self.recorder = around.recorder
         self._around = around
         self._shares = around.shares_of(stats.extension)
+        self._loop = around.loop_of(stats.extension)
         self._is_lifecycle = stats.hook in LIFECYCLE
         self._is_asked = stats.hook in ASKED
         self._is_in_transaction = stats.hook in IN_TRANSACTION
@@ -154,7 +166,7 @@ class Guard:
                 mine = own_event(event) if event is not _NO_EVENT else None
                 result = function(mine)
                 if inspect.iscoroutine(result):
-                    result = self._around.loop.run(result)
+                    result = self._loop.run(result)
                 if self.changes is None:
                     return self.checked(result)
                 return self.changed(event, mine, result)
@@ -239,7 +251,7 @@ class Guard:
         with self._around.open_context(self.stats.handler) as ctx:
             result = call(ctx)
             # Awaited here, because the session of ctx is closed when the block ends.
-            return self._around.loop.run(result) if inspect.iscoroutine(result) else result
+            return self._loop.run(result) if inspect.iscoroutine(result) else result
 
     def holds_transaction(self, call: _Call) -> bool:
         """Say whether a session of a call has a transaction open."""

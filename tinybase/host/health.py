@@ -114,9 +114,7 @@ class _Run:
         self._stats = stats
         self._around = around
         self._fault: str | None = None
-        self._borrower = NamedBorrower(
-            f"The health check {declaration.name} of {stats.extension}"
-        )
+        self._borrower = NamedBorrower(f"The health check {declaration.name} of {stats.extension}")
         context = contextvars.copy_context()
         self._thread = threading.Thread(
             target=context.run, args=(self._check,), name=f"health-{stats.extension}", daemon=True
@@ -153,7 +151,7 @@ class _Run:
             ):
                 result: Any = arguments.bind(self.declaration.check)(None, ctx)
                 if inspect.iscoroutine(result):
-                    self._around.loop.run(result)
+                    self._around.loop_of(self._stats.extension).run(result)
         except BaseException as error:  # noqa: BLE001 - whatever it is, something is not well
             self._around.secrets.conceal(error)
             self._stats.count_error(error)

@@ -1,4 +1,4 @@
-"""One event loop for all ``async`` handlers and functions of a process."""
+"""The event loop of all ``async`` code of one extension in one process."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ _T = TypeVar("_T")
 class LoopThread:
     """An event loop in a thread of its own, started at the first use.
 
-    It lives as long as the process, so clients that an extension pools across events stay
-    usable; a loop per event would close them. After a fork the child starts its own.
+    It goes on from event to event, so clients that the extension pools stay usable; a loop per
+    event would close them. One that others shared would stand still for all while something
+    of one extension blocks it. After a fork the child starts its own.
+
+    :param extension: whose it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, extension: str) -> None:
+        self._name = f"tinybase-loop-{extension}"
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
@@ -42,7 +46,7 @@ class LoopThread:
         return outcome
 
     def stop(self) -> None:
-        """End the loop; what still runs on it is abandoned."""
+        """End the loop, and cancel what still runs on it; the next use starts another one."""
         with self._lock:
             if self._loop is not None and self._pid == os.getpid():
                 self._loop.call_soon_threadsafe(self._loop.stop)
@@ -54,7 +58,7 @@ class LoopThread:
                 self._loop = asyncio.new_event_loop()
                 self._pid = os.getpid()
                 threading.Thread(
-                    target=_run_forever, args=(self._loop,), name="tinybase-loop", daemon=True
+                    target=_run_forever, args=(self._loop,), name=self._name, daemon=True
                 ).start()
             return self._loop
 
@@ -67,7 +71,7 @@ class _Ended:
 
 
 async def _contained(awaitable: Awaitable[_T]) -> _T | _Ended:
-    """Await something; asyncio would let these two exceptions end the loop that all share."""
+    """Await something; asyncio would let these two exceptions end the loop that others share."""
     try:
         return await awaitable
     except (SystemExit, KeyboardInterrupt) as error:
@@ -78,5 +82,10 @@ def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
+        rest = asyncio.all_tasks(loop)
+        for task in rest:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*rest, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()

@@ -44,17 +44,18 @@ class Mounts:
 
     :param around_view: as for :class:`Site`.
     :param answer_error: answers what a view, or whatever is around it, raises.
+    :param runs_async: returns for an extension what returns the result of a coroutine of it.
     """
 
     def __init__(
         self,
         around_view: Callable[[View], ResponseReturnValue],
         answer_error: Callable[[Exception], ResponseReturnValue],
-        run_async: RunAsync,
+        runs_async: Callable[[str], RunAsync],
     ) -> None:
         self._around_view = around_view
         self._answer_error = answer_error
-        self._run_async = run_async
+        self._runs_async = runs_async
         self._known: tuple[Snapshot, dict[str, Site]] | None = None
 
     def of(self, snapshot: Snapshot) -> Mapping[str, Site]:
@@ -69,7 +70,8 @@ class Mounts:
         for contribution in snapshot.contributions.of(HOOK):
             by_name.setdefault(site_name(contribution[0]), []).append(contribution)
         for name, contributions in by_name.items():
-            site = Site(name, self._around_view, self._run_async)
+            extension = contributions[0][0].partition(":")[0]
+            site = Site(name, self._around_view, self._runs_async(extension))
             _fill(site, name, contributions)
             site.register_error_handler(Exception, self._answer_error)
             yield name, site
