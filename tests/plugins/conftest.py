@@ -15,7 +15,13 @@ from github import Hub
 from serving import Answer, Server, clean_environment, tinybase
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
-NAMES = ("tinybase-audit-trail", "tinybase-dashboard", "tinybase-hello")
+NAMES = (
+    "tinybase-audit-trail",
+    "tinybase-dashboard",
+    "tinybase-hello",
+    "tinybase-tenancy",
+    "tinybase-webhooks",
+)
 
 ADMIN = "admin@example.com"
 PASSWORD = "correct horse battery staple"

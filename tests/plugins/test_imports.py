@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from .conftest import NAMES, PLUGINS
 
+PROMISED = ("pydantic", "sqlmodel")
 DOORS = ("tinybase.extensions", "tinybase.functions", "tinybase.db.models", "tinybase_hookspecs")
 
 
@@ -61,6 +62,7 @@ def test_a_plugin_imports_only_what_a_stranger_may(plugin):
             assert (
                 name in DOORS
                 or top == own
+                or top in PROMISED
                 or top in sys.stdlib_module_names
                 or (canonicalize_name(top) in declared(plugin) and top != "tinybase")
             ), f"{path.relative_to(PLUGINS)} imports {name}"

@@ -42,7 +42,7 @@ class Receiver:
     """What came in, and how to answer the next ones."""
 
     url: str = ""
-    requests: "queue.Queue[Received]" = field(default_factory=queue.Queue)
+    requests: queue.Queue[Received] = field(default_factory=queue.Queue)
     answer: Callable[[Received], int] = lambda _: 204
 
     def next(self, seconds: float = 20) -> Received:
