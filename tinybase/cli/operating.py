@@ -21,6 +21,7 @@ from tinybase.cli.doctor import command as doctor
 from tinybase.cli.extension_logs import logs
 from tinybase.cli.names import name_argument
 from tinybase.cli.output import details, emit_json, json_option, note, printable, table
+from tinybase.cli.tracing import trace
 from tinybase.errors import NotFound
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def info(*, name: str, as_json: bool) -> None:
 
 def add_to(group: click.Group) -> None:
     """Add these commands to a group."""
-    for command in (hooks, info, doctor, check, logs, bisect):
+    for command in (hooks, info, doctor, check, logs, trace, bisect):
         group.add_command(command)
 
 
