@@ -76,12 +76,15 @@ class Site:
     :param answers: whether what an implementation returns is used.
     :param creates: whether it is about the creation of a record, which a handler that
         creates one causes again, in the transaction that is open.
+    :param sampled: whether a part of the faults is enough for the ordinary run, since the
+        code is the same as that of another event.
     """
 
     kind: Kind
     request: str
     answers: bool = False
     creates: bool = False
+    sampled: bool = False
 
 
 SITES: dict[str, Site] = {
@@ -97,6 +100,10 @@ SITES: dict[str, Site] = {
     "before_record_update": Site(Kind.ASKED, "update", answers=True),
     "before_record_delete": Site(Kind.ASKED, "delete"),
     "on_record_write": Site(Kind.ASKED, "create", creates=True),
+    "before_user_register": Site(Kind.ASKED, "register", answers=True, sampled=True),
+    "before_user_login": Site(Kind.ASKED, "login", sampled=True),
+    "before_function_call": Site(Kind.ASKED, "call", answers=True, sampled=True),
+    "on_user_login_failed": Site(Kind.TOLD, "refused", sampled=True),
 }
 
 _HEAD = """
@@ -143,7 +150,7 @@ def spin(site):
 
 def spoil(event):
     for name, value in list(vars(event).items()):
-        if name == "data": continue
+        if name in ("data", "payload"): continue
         if isinstance(value, dict): value.clear()
         setattr(event, name, None)
 
