@@ -103,6 +103,9 @@ SITES: dict[str, Site] = {
     "before_user_register": Site(Kind.ASKED, "register", answers=True, sampled=True),
     "before_user_login": Site(Kind.ASKED, "login", sampled=True),
     "before_function_call": Site(Kind.ASKED, "call", answers=True, sampled=True),
+    "before_collection_create": Site(Kind.ASKED, "collect", answers=True, sampled=True),
+    "before_request": Site(Kind.ASKED, "create", answers=True, sampled=True),
+    "after_request": Site(Kind.HEARD, "create", sampled=True),
     "on_user_login_failed": Site(Kind.TOLD, "refused", sampled=True),
 }
 

@@ -37,6 +37,7 @@ SUCCEEDED = {
     "login": 200,
     "register": 201,
     "call": 200,
+    "collect": 201,
     "refused": 401,
 }
 HARMLESS = [name for name, (outcome, _) in FAULTS.items() if outcome is not Outcome.DEATH]
@@ -146,6 +147,11 @@ class Matrix:
     def _login(self, request_id: str, _: str) -> Any:
         body = {"email": ADMIN, "password": PASSWORD}
         return self.ask("POST", "/api/auth/login", body, request_id)
+
+    def _collect(self, request_id: str, _: str) -> Any:
+        schema = {"fields": [{"name": "title", "type": "string"}]}
+        name = f"number_{request_id.rpartition('.')[2]}"
+        return self.ask("POST", "/api/collections", {"name": name, "schema": schema}, request_id)
 
     def _refused(self, request_id: str, _: str) -> Any:
         body = {"email": ADMIN, "password": "wrong"}
