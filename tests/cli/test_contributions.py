@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
+from tinybase.app import create_app
 from tinybase.cli.main import main, tinybase
+from tinybase.config import load
 
 from .conftest import Run
 
@@ -117,6 +120,14 @@ def open_shop(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return shop
 
 
+def release(folder: Path, version: str, change: tuple[str, str] = ("", "")) -> Path:
+    """Write another version of the extension shop."""
+    folder.mkdir(exist_ok=True)
+    (folder / "extension.toml").write_text(f'[extension]\nname = "shop"\nversion = "{version}"\n')
+    (folder / "__init__.py").write_text(SHOP.replace(*change, 1))
+    return folder
+
+
 def test_settings_are_set_and_unset_and_a_secret_is_never_said(run, shop):
     change = ("extensions", "config", "shop", "api_key", "currency=USD", "--json")
     found = run(*change, stdin="sesame\n")
@@ -133,6 +144,39 @@ def test_settings_are_set_and_unset_and_a_secret_is_never_said(run, shop):
     everything = [found.out, found.err, shown.out, *(p.read_text() for p in shop.glob("logs/*"))]
     assert "sesame" not in "".join(everything)
     assert run("functions", "call", "shop_currency").json == {"currency": "EUR"}
+
+
+def test_who_installs_enables_or_updates_what_lacks_a_setting_is_told(run, open_shop):
+    run("extensions", "uninstall", "shop", "--yes")
+    source = release(open_shop.parent / "newer", "2.0.0")
+    assert "does not run" not in run("extensions", "install", source, "--yes").err
+    more = "    desk = Setting(str, required=True)\n    currency ="
+    release(source, "2.1.0", ("    currency =", more))
+
+    told = "shop 2.1.0 does not run: the setting desk is missing: set it with tinybase extensions"
+    assert told in run("extensions", "update", "shop", "--yes").err
+    assert told in run("extensions", "enable", "shop").err
+    run("extensions", "uninstall", "shop", "--yes")
+    assert told in run("extensions", "install", source, "--yes").err
+
+
+def test_an_extension_that_the_server_could_not_load_is_failed_on_the_command_line(run, open_shop):
+    run("records", "create", "orders", '{"item": "tea"}')
+    run("extensions", "uninstall", "shop", "--yes")
+    number = ('"type": "string"', '"type": "integer"')
+    source = release(open_shop.parent / "newer", "2.0.0", number)
+    run("extensions", "install", source, "--yes")
+
+    with closing(create_app(load(open_shop)).extensions["tinybase"]) as services:
+        services.host.start()
+
+    (listed,) = run("extensions", "list", "--json").json
+    assert listed["status"] == "failed"
+    assert "1 of its records does not fit: item: Not a valid integer" in listed["status_reason"]
+    assert "force" not in listed["status_reason"]
+    assert "shop does not run, it is failed" in run("doctor", code=1).out
+    hooks = run("extensions", "hooks")
+    assert "shop is failed, so nothing of it runs" in hooks.err
 
 
 def test_a_change_of_settings_that_does_not_fit_changes_nothing(run, open_shop):
@@ -213,7 +257,7 @@ def test_the_data_of_an_extension_stays_until_it_is_purged(run, open_shop):
 
 
 def test_a_collection_of_somebody_else_keeps_an_extension_from_running(run, open_shop):
-    run("collections", "create", "orders")
+    run("collections", "create", "orders", env={"TINYBASE_EXTENSIONS": "none"})
 
     told = run("x", "shop", "fail", code=1).err
 

@@ -21,6 +21,7 @@ from tinybase.cli import (
     plan,
 )
 from tinybase.cli.bundling import bundle_option, install_bundle
+from tinybase.cli.idle import tell_idle
 from tinybase.cli.names import names_argument
 from tinybase.cli.output import (
     confirm,
@@ -103,6 +104,7 @@ def install(
         emit_json(installed)
     else:
         click.echo(_said_of(installed))
+    tell_idle([installed])
 
 
 @extensions.command("list")
@@ -221,6 +223,7 @@ def _switch(names: tuple[str, ...], *, enabled: bool, as_json: bool) -> None:
         for name in names:
             switched.append(service.set_enabled(name, enabled))
             note(f"{'Enabled' if enabled else 'Disabled'} {switched[-1].name}.")
+            tell_idle(switched[-1:])
     if as_json:
         emit_json(switched)
 

@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from tinybase.cli import context
+from tinybase.cli.idle import tell_idle
 from tinybase.cli.names import optional_names_argument
 from tinybase.cli.output import (
     confirm,
@@ -158,6 +159,9 @@ def update(
                 note("Nothing was changed.")
             return
         done = service.update(names, ref=ref, confirm=partial(_ask, yes=yes), progress=note)
+        moved = {change.name for change in done.changes if change.kind == "extension"}
+        after = [item for item in services.extensions.list() if item.name in moved] if moved else []
+    tell_idle(after)
     if as_json:
         emit_json(done)
         return

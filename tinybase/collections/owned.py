@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select, update
 
 from tinybase.actors import SYSTEM
+from tinybase.collections.changes import MOST_CONFLICTS
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import COLLECTIONS, Collections, check_definition
 from tinybase.collections.expressions import RECORDS
@@ -113,7 +114,7 @@ class OwnedCollections:
         if owner is None or owner.extension != extension:
             raise _belongs_to_another(extension, declaration.name, owner)
         if owner.digest != digest:
-            self._extend(found, declaration, digest)
+            self._extend(extension, found, declaration, digest)
 
     def _create(
         self, extension: str, declaration: CollectionDeclaration, digest: str
@@ -142,7 +143,11 @@ class OwnedCollections:
             return made_meanwhile
 
     def _extend(
-        self, collection: Collection, declaration: CollectionDeclaration, digest: str
+        self,
+        extension: str,
+        collection: Collection,
+        declaration: CollectionDeclaration,
+        digest: str,
     ) -> None:
         schema = _extended(collection.schema, _plain(declaration.schema))
         try:
@@ -150,8 +155,8 @@ class OwnedCollections:
         except TinyBaseError as error:
             raise Conflict(
                 f"the collection {collection.name} cannot be brought to the schema of this "
-                f"version: {error.detail.rstrip('.')}. Correct the records, or go back with "
-                "tinybase extensions rollback.",
+                f"version: {_what_is_in_the_way(error)}. Correct the records and run tinybase "
+                f"extensions enable {extension}, or go back with tinybase extensions rollback.",
                 code="extension_load_failed",
             ) from error
         with self._database.write() as work:
@@ -166,6 +171,19 @@ class OwnedCollections:
         with self._database.connect() as connection:
             row = connection.execute(statement).one_or_none()
         return None if row is None else _Owner(*row)
+
+
+def _what_is_in_the_way(error: TinyBaseError) -> str:
+    """Say what keeps a schema from being extended; the first record stands for all."""
+    conflicts = error.members.get("conflicts")
+    if not conflicts:
+        return error.detail.rstrip(".")
+    number = len(conflicts)
+    many = "its first records do" if number == MOST_CONFLICTS else f"{number} of its records do"
+    first = conflicts[0]["errors"][0]
+    name = ".".join(str(part) for part in first["loc"][2:])
+    said = "1 of its records does" if number == 1 else many
+    return f"{said} not fit: {name}: {first['msg'].rstrip('.')}"
 
 
 def _belongs_to_another(extension: str, name: str, owner: _Owner | None) -> Conflict:

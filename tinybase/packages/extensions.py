@@ -105,7 +105,8 @@ class Extensions:
             )
             for name, state in sorted(observed.states.items())
         }
-        return replace(observed, states=states)
+        failed = [name for name, item in states.items() if item.status == "failed"]
+        return replace(observed, states=states).without(failed)
 
     def examine(self, name: str) -> ExtensionDetails:
         """Return everything that is known of an extension, by any spelling of its name.
@@ -363,10 +364,13 @@ class Extensions:
 
 
 def _with_last_seen(state: ExtensionState, wish: Wish | None) -> ExtensionState:
-    """Add what a worker noticed after loading, such as a failed ``on_startup``."""
-    if state.status != "enabled" or wish is None or wish.status != "enabled":
+    """Add what a worker noticed after loading, such as a failed ``on_startup``.
+
+    A worker may fail where the trial does not: it makes the collections, too.
+    """
+    if state.status != "enabled" or wish is None or wish.status not in ("enabled", "failed"):
         return state
-    return replace(state, reason=wish.status_reason)
+    return replace(state, status=wish.status, reason=wish.status_reason)
 
 
 def _not_found(name: str) -> NotFound:
