@@ -140,7 +140,7 @@
       if (error.status === 401) return showSignIn("Your session has ended. Sign in again.");
       if (error.status === 403) return showSignIn("You are not an admin any more.");
       byId("dashboard").classList.add("stale");
-      const again = byId("automatic").checked ? `Trying again every ${seconds} s.` : "Try again with Refresh.";
+      const again = byId("automatic").checked ? `Trying again every ${seconds} s.` : "Try again with Refresh now.";
       tell(`${error.message} The numbers are old. ${again}`);
     }
     if (byId("automatic").checked) timer = setTimeout(refreshIfSeen, seconds * 1000);
