@@ -34,7 +34,7 @@ ORGANISATIONS: Final = register_collection(
             {"name": "contract_ends", "type": "date"},
         ]
     },
-    **{**ONLY_ADMINS, "list": "auth", "read": "auth"},
+    {"access": {**ONLY_ADMINS, "list": "auth", "read": "auth"}},
 )
 """Whoever is signed in may look; ``walls`` shows them their own."""
 
@@ -46,7 +46,7 @@ MEMBERSHIPS: Final = register_collection(
             {"name": FIELD, "type": "uuid", "required": True, "indexed": True},
         ]
     },
-    **ONLY_ADMINS,
+    {"access": ONLY_ADMINS},
 )
 """A user belongs to one organisation at most: ``user`` is unique."""
 

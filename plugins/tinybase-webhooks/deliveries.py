@@ -39,7 +39,7 @@ DELIVERIES: Final = register_collection(
             {"name": "error", "type": "string"},
         ]
     },
-    **ONLY_ADMINS,
+    {"access": ONLY_ADMINS},
 )
 
 LONGEST_PAUSE: Final = timedelta(hours=12)

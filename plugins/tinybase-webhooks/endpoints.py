@@ -38,7 +38,7 @@ ENDPOINTS: Final = register_collection(
             {"name": "is_active", "type": "boolean", "default": True, "required": True},
         ]
     },
-    **ONLY_ADMINS,
+    {"access": ONLY_ADMINS},
 )
 
 
