@@ -24,6 +24,7 @@ from tinybase.api.operation import Answer, Call, Operations, Who
 from tinybase.api.paging import PageAnswer, PageQuery, page
 from tinybase.api.schemas import AnyObject, Patch, Schema
 from tinybase.errors import Forbidden, TinyBaseError, Unauthenticated
+from tinybase.host.loading import new_plugin_manager
 
 USER_ID = UUID("0190b6c2-0000-7000-8000-000000000001")
 
@@ -186,7 +187,7 @@ def make_tiny(tmp_path: Path, limits: FakeLimits) -> Callable[..., FlaskClient]:
             config=config.load(tmp_path, environ),
             tokens=FakeTokens(),
             rate_limits=limits,
-            host=SimpleNamespace(bound=nullcontext),
+            host=SimpleNamespace(bound=nullcontext, pm=new_plugin_manager()),
         )
         app = Flask("tiny", static_folder=None)
         routes.prepare_routing(app)

@@ -538,7 +538,7 @@ def test_writes_of_a_view_come_from_the_extension_and_the_caller(tmp_path):
 def test_calls_in_other_workers_are_told_by_a_command_that_loads_nothing(installed):
     installed.get("/api/ext/shop/orders")
     host = installed.services.host
-    host._metrics.publish(host._counters(), now=True)
+    host._metrics.publish(host._counters(), host.requests, now=True)
 
     command = create_app(config.load(installed.services.config.instance, {}))
     details = command.extensions["tinybase"].extensions.examine("shop")

@@ -14,6 +14,7 @@ from tinybase import config
 from tinybase.db import Database, migrate
 from tinybase.host.desired import DesiredState
 from tinybase.host.metrics import Metrics
+from tinybase.host.requests import RequestCounters
 from tinybase.host.stats import HandlerStats
 
 from .conftest import ADMIN, PASSWORD, Run
@@ -132,8 +133,8 @@ def test_quarantine_and_counters_of_handlers_are_kept(url: str, tmp_path: Path) 
         assert desired.revision() == before + 2
         for _ in range(2):
             worker = Metrics(Database(engine))
-            worker.publish([stats], now=True)
-            worker.publish([stats], now=True)
+            worker.publish([stats], RequestCounters(), now=True)
+            worker.publish([stats], RequestCounters(), now=True)
         idle = HandlerStats(extension="tell", hook="on_startup", handler="tell.begin")
         (hook,) = Metrics(Database(engine)).read("tell", [idle])["hooks"]
         assert hook["calls"] == 6
