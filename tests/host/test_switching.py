@@ -310,7 +310,7 @@ def test_a_worker_follows_while_its_counters_wait_for_other_writers(
     worker = make_host()
     writers, waiting = threading.Event(), threading.Event()
     monkeypatch.setattr(
-        worker._metrics, "publish", lambda handlers: (waiting.set(), writers.wait(30))
+        worker._metrics, "publish", lambda *_, **__: (waiting.set(), writers.wait(30))
     )
     worker.start()
     assert waiting.wait(5)
