@@ -293,7 +293,7 @@ def test_a_handler_that_ends_its_worker_ends_no_other_and_loses_nothing(
     [
         ("an unguarded implementation", [("on_record_create", "exception")]),
         ("a shared event", [("on_record_create", "mutation")]),
-        ("a shared session", [("on_record_create", "written")] * 2),
+        ("a shared session", [("before_user_login", "written")] * 2),
         ("no deadline", [("before_record_create", "hang")]),
     ],
 )
