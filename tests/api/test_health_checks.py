@@ -155,7 +155,10 @@ def test_calls_of_checks_are_among_the_numbers_of_the_extension(served, shop):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("health_check('a')(globals)\nhealth_check('a')(print)", "there are two health checks called"),
+        (
+            "health_check('a')(globals)\nhealth_check('a')(print)",
+            "there are two health checks called",
+        ),
         ("health_check('a b')(print)", "Choose another one."),
         ("health_check(print)", "takes a name"),
         ("health_check('a')(3)", "Put it directly above a def."),
