@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar, dataclass_transform
 from uuid import UUID, uuid4
 
 
@@ -49,7 +49,20 @@ class Event:
     depth: int = field(default=0, repr=False)
 
 
-@dataclass
+_E = TypeVar("_E", bound=Event)
+
+
+@dataclass_transform(field_specifiers=(field,))
+def event(cls: type[_E]) -> type[_E]:
+    """Make a dataclass of an event, whose own fields come before those that all have."""
+    made = dataclass(cls)
+    every = made.__dataclass_fields__
+    shared = {name: every[name] for name in Event.__dataclass_fields__}
+    made.__dataclass_fields__ = {**{k: v for k, v in every.items() if k not in shared}, **shared}
+    return made
+
+
+@event
 class UserLoginEvent(Event):
     """Somebody signed in; their tokens are already stored."""
 
@@ -58,7 +71,7 @@ class UserLoginEvent(Event):
     is_admin: bool
 
 
-@dataclass
+@event
 class UserRegisterEvent(Event):
     """A new user exists, whoever created it."""
 
@@ -66,7 +79,7 @@ class UserRegisterEvent(Event):
     email: str
 
 
-@dataclass
+@event
 class RecordCreateEvent(Event):
     """A record was stored; ``data`` is its content as stored."""
 
@@ -76,7 +89,7 @@ class RecordCreateEvent(Event):
     owner_id: UUID | None
 
 
-@dataclass
+@event
 class RecordUpdateEvent(Event):
     """A record changed; both contents are complete."""
 
@@ -87,7 +100,7 @@ class RecordUpdateEvent(Event):
     owner_id: UUID | None
 
 
-@dataclass
+@event
 class RecordDeleteEvent(Event):
     """A record is gone; ``data`` is its last content."""
 
@@ -97,7 +110,7 @@ class RecordDeleteEvent(Event):
     owner_id: UUID | None
 
 
-@dataclass
+@event
 class FunctionCallEvent(Event):
     """A function is about to run; ``payload`` has passed its input model."""
 
@@ -106,7 +119,7 @@ class FunctionCallEvent(Event):
     payload: dict[str, Any]
 
 
-@dataclass
+@event
 class FunctionCompleteEvent(Event):
     """A function call ended and is recorded.
 
@@ -122,7 +135,7 @@ class FunctionCompleteEvent(Event):
     error_type: str | None
 
 
-@dataclass
+@event
 class RecordChangeEvent(Event):
     """A record was created, updated or deleted; ``action`` says which.
 
@@ -138,12 +151,12 @@ class RecordChangeEvent(Event):
     owner_id: UUID | None
 
 
-@dataclass
+@event
 class RecordWriteEvent(RecordChangeEvent):
     """A record was written in a transaction that is still open; the fields are as above."""
 
 
-@dataclass
+@event
 class RecordWriteFailedEvent(Event):
     """A write of records was rolled back: nothing of it is stored.
 
@@ -159,7 +172,7 @@ class RecordWriteFailedEvent(Event):
     error_message: str
 
 
-@dataclass
+@event
 class UserLoginFailedEvent(Event):
     """Somebody could not sign in.
 
@@ -173,7 +186,7 @@ class UserLoginFailedEvent(Event):
     reason: str
 
 
-@dataclass
+@event
 class UserLogoutEvent(Event):
     """Somebody signed out; their tokens are revoked."""
 
@@ -181,7 +194,7 @@ class UserLogoutEvent(Event):
     email: str
 
 
-@dataclass
+@event
 class UserUpdateEvent(Event):
     """A user changed; ``changes`` names the fields, such as ``("email",)``."""
 
@@ -190,7 +203,7 @@ class UserUpdateEvent(Event):
     changes: tuple[str, ...]
 
 
-@dataclass
+@event
 class UserDeleteEvent(Event):
     """A user is gone."""
 
@@ -198,7 +211,7 @@ class UserDeleteEvent(Event):
     email: str
 
 
-@dataclass
+@event
 class PasswordChangeEvent(Event):
     """A user has another password; ``method`` is ``"change"``, ``"reset"`` or ``"admin"``."""
 
@@ -207,7 +220,7 @@ class PasswordChangeEvent(Event):
     method: str
 
 
-@dataclass
+@event
 class CollectionCreateEvent(Event):
     """A collection exists; ``schema`` and ``options`` are as the REST API shows them."""
 
@@ -216,7 +229,7 @@ class CollectionCreateEvent(Event):
     options: dict[str, Any]
 
 
-@dataclass
+@event
 class CollectionUpdateEvent(Event):
     """A collection changed; what came before and what holds now."""
 
@@ -227,7 +240,7 @@ class CollectionUpdateEvent(Event):
     options: dict[str, Any]
 
 
-@dataclass
+@event
 class CollectionDeleteEvent(Event):
     """A collection is gone, and its records with it."""
 
@@ -236,7 +249,7 @@ class CollectionDeleteEvent(Event):
     options: dict[str, Any]
 
 
-@dataclass
+@event
 class ExtensionEnableEvent(Event):
     """An extension was enabled by somebody while the server runs."""
 
@@ -244,7 +257,7 @@ class ExtensionEnableEvent(Event):
     version: str
 
 
-@dataclass
+@event
 class ExtensionDisableEvent(Event):
     """An extension was disabled by somebody while the server runs."""
 
@@ -252,7 +265,7 @@ class ExtensionDisableEvent(Event):
     version: str
 
 
-@dataclass
+@event
 class ErrorEvent(Event):
     """Something failed that nobody had foreseen.
 

@@ -6,14 +6,13 @@ changed is named in the documentation of the event; all others are for reading.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from tinybase_hookspecs.events import Event
+from tinybase_hookspecs.events import Event, event
 
 
-@dataclass
+@event
 class BeforeRecordCreateEvent(Event):
     """A record is about to be stored; ``data`` may be changed."""
 
@@ -23,7 +22,7 @@ class BeforeRecordCreateEvent(Event):
     owner_id: UUID | None
 
 
-@dataclass
+@event
 class BeforeRecordUpdateEvent(Event):
     """A record is about to change; ``data`` is its whole new content and may be changed.
 
@@ -37,7 +36,7 @@ class BeforeRecordUpdateEvent(Event):
     owner_id: UUID | None
 
 
-@dataclass
+@event
 class BeforeRecordDeleteEvent(Event):
     """A record is about to be deleted; ``data`` is its content."""
 
@@ -47,7 +46,7 @@ class BeforeRecordDeleteEvent(Event):
     owner_id: UUID | None
 
 
-@dataclass
+@event
 class BeforeUserRegisterEvent(Event):
     """A user is about to be stored; ``data`` has the ``email`` and may be changed."""
 
@@ -55,7 +54,7 @@ class BeforeUserRegisterEvent(Event):
     data: dict[str, Any]
 
 
-@dataclass
+@event
 class BeforeUserLoginEvent(Event):
     """Somebody gave the right password and is about to get their tokens."""
 
@@ -64,7 +63,7 @@ class BeforeUserLoginEvent(Event):
     is_admin: bool
 
 
-@dataclass
+@event
 class BeforeFunctionCallEvent(Event):
     """A function is about to be called; ``payload`` may be changed."""
 
@@ -73,7 +72,7 @@ class BeforeFunctionCallEvent(Event):
     payload: dict[str, Any]
 
 
-@dataclass
+@event
 class BeforeCollectionCreateEvent(Event):
     """A collection is about to be created; ``data`` has ``schema`` and ``options``."""
 
@@ -81,7 +80,7 @@ class BeforeCollectionCreateEvent(Event):
     data: dict[str, Any]
 
 
-@dataclass
+@event
 class BeforeCollectionUpdateEvent(Event):
     """A collection is about to be changed; ``data`` has the new ``schema`` and ``options``."""
 
@@ -90,7 +89,7 @@ class BeforeCollectionUpdateEvent(Event):
     data: dict[str, Any]
 
 
-@dataclass
+@event
 class BeforeCollectionDeleteEvent(Event):
     """A collection is about to be deleted, with all of its records."""
 
@@ -98,7 +97,7 @@ class BeforeCollectionDeleteEvent(Event):
     data: dict[str, Any]
 
 
-@dataclass
+@event
 class AccessEvent(Event):
     """Somebody wants to do something with the records of a collection.
 
@@ -114,7 +113,7 @@ class AccessEvent(Event):
     owner_id: UUID | None
 
 
-@dataclass
+@event
 class RecordFilterEvent(Event):
     """Somebody is about to look at records; which of them exist for them?
 
@@ -125,7 +124,7 @@ class RecordFilterEvent(Event):
     collection: str
 
 
-@dataclass
+@event
 class RecordRedactEvent(Event):
     """A record is about to be sent to somebody; ``data`` may be changed."""
 
@@ -135,7 +134,7 @@ class RecordRedactEvent(Event):
     owner_id: UUID | None
 
 
-@dataclass
+@event
 class TokenClaimsEvent(Event):
     """Somebody signs in; what shall be kept with their tokens?"""
 
@@ -144,7 +143,7 @@ class TokenClaimsEvent(Event):
     is_admin: bool
 
 
-@dataclass
+@event
 class RequestEvent(Event):
     """A request over HTTP, before anybody is known to have sent it.
 
@@ -158,7 +157,7 @@ class RequestEvent(Event):
     client: str
 
 
-@dataclass
+@event
 class ResponseEvent(Event):
     """The answer to a request, before it is sent; ``headers`` may be changed."""
 

@@ -121,7 +121,7 @@ def test_a_field_called_like_a_word_of_sql_is_a_field(posts):
 
 def refusal(room: Any, **query: Any) -> tuple[str, str]:
     with room.watched() as seen, pytest.raises(BadRequest) as caught:
-        room.records.list(SYSTEM, room.collections.get("posts"), **query)
+        room.records.list(SYSTEM, "posts", **query)
     assert [text for text, _ in seen if "records" in text] == []
     return caught.value.code, caught.value.detail
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tinybase.actors import SYSTEM
+from tinybase.collections.access import Operation
 from tinybase.errors import Conflict, Invalid, TinyBaseError
 
 
@@ -246,11 +247,13 @@ def test_another_process_sees_a_change_at_once(make_room):
 
 def test_a_collection_that_was_read_before_a_change_is_not_written_by(room):
     room.make("posts", {"name": "a"})
-    stale = room.collections.get("posts")
+    user = room.user()
+    stale = room.records.admit(SYSTEM, "posts", Operation.CREATE)
+    stale_to_user = room.records.admit(user, "posts", Operation.CREATE)
     change(room, {"name": "b", "type": "int", "required": True})
     with pytest.raises(Invalid):
         room.records.create(SYSTEM, stale, {"a": "x"})
     assert room.records.create(SYSTEM, stale, {"b": 1}).data == {"b": 1}
     room.collections.update("posts", options={"access": {"create": "admin"}})
     with pytest.raises(TinyBaseError):
-        room.records.create(room.user(), stale, {"b": 1})
+        room.records.create(user, stale_to_user, {"b": 1})

@@ -104,8 +104,8 @@ def test_a_handler_that_hangs_again_and_again_is_quarantined(make_host, site, se
 
 
 def test_code_of_the_operator_is_never_taken_away(make_host, instance, seen):
-    (instance / "mine.py").write_text(FAILING)
-    host = make_host(**TWICE, TINYBASE_EXTENSIONS_MODULES="mine")
+    (instance / "unsteady.py").write_text(FAILING)
+    host = make_host(**TWICE, TINYBASE_EXTENSIONS_MODULES="unsteady")
     host.load()
     for _ in range(5):
         tell(host)

@@ -254,8 +254,8 @@ from tinybase.host.starting import Starting
 start = Starting.run
 
 
-def start_later(self, started):
-    threading.Timer(0.2, start, (self, started)).start()
+def start_later(self, snapshot, started):
+    threading.Timer(0.2, start, (self, snapshot, started)).start()
 
 
 Starting.run = start_later
@@ -287,8 +287,9 @@ def test_no_request_fails_while_extensions_are_installed_and_removed(
     with site.serve() as server:
         token = server.login(ADMIN, PASSWORD)
         make_collection(server, token, "notes")
+        others = [ask for ask in asks(token) if ask.name != "beat"]  # nobody brings that route
         arrivals = [replace(pulse(token), name=n, path=f"/api/functions/{n}") for n in names]
-        with Load(server.port, [*asks(token), *arrivals], pause=0.01) as load:
+        with Load(server.port, [*others, *arrivals], pause=0.01) as load:
             for name in names:
                 run(site, "install", str(tmp_path / name), "--yes")
                 server.wait_for(lambda name=name: load.answers[name, 200] > 3, 10)

@@ -110,7 +110,10 @@ class _SqliteWatch:
     def end(self) -> bool:
         for name in ("cursor", *_SHORTCUTS):
             vars(self._driver).pop(name, None)
-        return not self._driver.has_changed and _sqlite_state(self._driver) == self._before
+        try:
+            return not self._driver.has_changed and _sqlite_state(self._driver) == self._before
+        except sqlite3.ProgrammingError:  # it was closed, and is of no use to anybody
+            return False
 
 
 class _PostgresqlWatch:
