@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from tinybase import config
 from tinybase.cli.operating import hooks
 from tinybase.db import Database, migrate, utcnow
-from tinybase.db.models import WorkerMetrics
+from tinybase.db.models import HandlerQuarantine, WorkerMetrics
 
 from .conftest import Run
 
@@ -151,6 +151,23 @@ def test_the_list_counts(run: Run, extended: Path) -> None:
     assert heading.split()[4:] == ["HOOKS", "FUNCTIONS", "CALLS", "ERRORS", "REASON"]
     assert alpha.split()[4:] == ["3", "1", "8", "6", "-"]
     assert beta.split()[4:] == ["2", "0", "0", "0", "-"]
+
+
+def test_a_handler_that_is_not_called_any_more_is_told_with_the_reason(
+    run: Run, extended: Path
+) -> None:
+    counted(extended, {**WRITE_DOWN, "skipped": 2})
+    place = {key: WRITE_DOWN[key] for key in ("extension", "hook", "handler")}
+    with migrate.opened(config.load(extended, {})) as engine, Database(engine).write() as work:
+        work.connection.execute(
+            insert(HandlerQuarantine.__table__).values(**place, reason="it failed 5 times")
+        )
+
+    told = "alpha:write_down is quarantined, so it is not called: it failed 5 times"
+    info = run("extensions", "info", "alpha")
+    assert told in info.err
+    assert "SKIPPED" in info.out
+    assert told in run("extensions", "hooks", "on_record_create").err
 
 
 def test_safe_mode_is_seen_by_who_looks_and_not_by_who_changes(

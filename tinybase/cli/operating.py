@@ -6,7 +6,7 @@ Nothing of an extension is imported in the process of these commands.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,7 @@ def hooks(*, hook: str | None, collection: str | None, function: str | None, as_
             empty="No handler would run.",
         )
     _tell_of_the_silent(observed)
+    _tell_of_the_quarantined(found)
 
 
 @click.command("info")
@@ -109,6 +110,7 @@ def info(*, name: str, as_json: bool) -> None:
         emit_json(_document(found, handlers))
     else:
         _show(found, handlers)
+        _tell_of_the_quarantined(handlers)
 
 
 def add_to(group: click.Group) -> None:
@@ -138,6 +140,14 @@ def _tell_of_the_silent(observed: Observation) -> None:
         note(f"{module} of this project does not load, so nothing of it runs: {reason}")
     for circle in observed.circles:
         note(f"{circle}; {circle.dropped} is not followed. {circle.remedy}")
+
+
+def _tell_of_the_quarantined(handlers: Iterable[Mapping[str, Any]]) -> None:
+    """Say which of the handlers in a list are not called, and why."""
+    for item in handlers:
+        if item["status"] != "active":
+            reason = printable(str(item["status_reason"]))
+            note(f"{item['handler']} is {item['status']}, so it is not called: {reason}")
 
 
 def _handler_row(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,7 +182,11 @@ def _show(found: ExtensionDetails, handlers: list[dict[str, Any]]) -> None:
     click.echo("\nHandlers, in the order in which they run")
     table(
         [{**_handler_row(item), **_timings(item)} for item in handlers],
-        ["Hook", "Handler", "Filter", "Calls", "Errors", "Timeouts", "Mean ms", "P95 ms", "Max ms"],
+        [
+            *("Hook", "Handler", "Filter", "Calls", "Errors", "Timeouts"),
+            *(["Skipped"] if any(item["skipped"] for item in handlers) else []),
+            *("Mean ms", "P95 ms", "Max ms"),
+        ],
         empty="There are none.",
     )
     if found.contributed:
