@@ -118,7 +118,7 @@ class Tokens:
         if not row.is_active:
             raise _invalid_token()
         return Actor(
-            ActorKind.ADMIN if row.is_admin else ActorKind.USER,
+            _kind_of(is_admin=row.is_admin),
             user_id=row.user_id,
             email=row.email,
             token_id=row.id,
@@ -186,7 +186,7 @@ class Tokens:
         if not user.is_active:
             raise _invalid_token()
         return Actor(
-            ActorKind.ADMIN if user.is_admin else ActorKind.USER,
+            _kind_of(is_admin=user.is_admin),
             user_id=user.id,
             email=user.email,
             claims=deepcopy(dict(identity.claims)),
@@ -388,6 +388,10 @@ def _invalid_credentials() -> Unauthenticated:
     return Unauthenticated(
         "The e-mail address or the password is wrong.", code="invalid_credentials"
     )
+
+
+def _kind_of(*, is_admin: bool) -> ActorKind:
+    return ActorKind.ADMIN if is_admin else ActorKind.USER
 
 
 def _unknown_caller() -> Unauthenticated:

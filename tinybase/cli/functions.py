@@ -10,7 +10,7 @@ from tinybase.cli import context
 from tinybase.cli.documents import json_argument, read_object
 from tinybase.cli.output import emit_json, json_option, note, table
 from tinybase.errors import TinyBaseError
-from tinybase.functions.registration import LEVELS
+from tinybase.extensions.routes import LEVELS
 from tinybase.functions.scaffold import write_function
 from tinybase.host.project import FUNCTIONS_FOLDER
 

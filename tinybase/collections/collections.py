@@ -23,7 +23,7 @@ from tinybase.collections.compiled import CompiledSchema, equal
 from tinybase.collections.definitions import ChangedByExtensions, again_if_changed
 from tinybase.collections.definitions import Definitions as DefinitionHooks
 from tinybase.collections.expressions import RECORDS, expressions_of, in_collection
-from tinybase.collections.hooks import Audience, Hooks
+from tinybase.collections.hooks import Audience
 from tinybase.collections.indexes import Definitions, wanted_indexes
 from tinybase.collections.options import parse_options, stored_options
 from tinybase.collections.participants import all_deleted
@@ -34,6 +34,7 @@ from tinybase.config import Config
 from tinybase.db import Database, RawWork, utcnow
 from tinybase.db.models import Collection as CollectionModel
 from tinybase.errors import BadRequest, Fault, Invalid
+from tinybase.host.sites import Hooks
 
 COLLECTIONS = CollectionModel.__table__
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import pluggy
 
@@ -14,6 +14,7 @@ from tinybase.collections.record import RecordRow
 from tinybase.db import Unit
 from tinybase.host import event_facts
 from tinybase.host.plugin import is_heard
+from tinybase.host.sites import Hooks
 from tinybase_hookspecs import (
     RecordChangeEvent,
     RecordCreateEvent,
@@ -22,14 +23,6 @@ from tinybase_hookspecs import (
 )
 
 _MOST_KNOWN = 10_000
-
-
-class Hooks(Protocol):
-    """The host, as far as this room knows it."""
-
-    @property
-    def pm(self) -> pluggy.PluginManager:
-        """Return the plugin manager that is in force now."""
 
 
 class Audience:

@@ -9,8 +9,8 @@ import pluggy
 
 from tinybase.actors import Actor, ActorKind
 from tinybase.collections.collection import Collection
-from tinybase.collections.hooks import Hooks
 from tinybase.host.plugin import declared_fields, is_heard
+from tinybase.host.sites import Hooks
 
 _NAMES: Final = ("tinybase_can_access", "tinybase_filter_records", "tinybase_redact_record")
 _MOST_KNOWN: Final = 10_000

@@ -15,7 +15,7 @@ from tinybase.collections.batch import BatchOperation, BatchResult, Op, carry_ou
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
 from tinybase.collections.guided import GuidedSight
-from tinybase.collections.hooks import Audience, Hooks, Nobody
+from tinybase.collections.hooks import Audience, Nobody
 from tinybase.collections.listeners import Jury
 from tinybase.collections.listing import AnsweredPage, ListRequest, RecordLists
 from tinybase.collections.query import NEWEST_FIRST, chosen_fields
@@ -31,6 +31,7 @@ from tinybase.collections.writing import (
 from tinybase.config import Config
 from tinybase.db import Database
 from tinybase.errors import Forbidden, Unauthenticated
+from tinybase.host.sites import Hooks
 
 __all__ = ["RecordPage", "RecordRow", "Records"]
 

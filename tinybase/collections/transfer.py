@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
 from tinybase.collections.expressions import RECORDS, in_collection
-from tinybase.collections.hooks import Audience, Hooks, tell_created
+from tinybase.collections.hooks import Audience, tell_created
 from tinybase.collections.participants import Participants, participants_of
 from tinybase.collections.record import RecordRow, shown
 from tinybase.collections.writing import check_owner_exists, constraints_explained
@@ -23,6 +23,7 @@ from tinybase.db import Database, Work, utcnow
 from tinybase.db.models import RecordImport
 from tinybase.db.upsert import insert
 from tinybase.errors import TinyBaseError
+from tinybase.host.sites import Hooks
 
 _imports: Table = RecordImport.__table__
 _CHUNK = 1_000

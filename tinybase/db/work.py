@@ -137,11 +137,7 @@ class Database:
         Where others let us take part in their transaction, it is done when that has ended,
         however it ends. It must not raise: there is nobody to tell.
         """
-        joint = Joint.current(self.engine)
-        if joint is None or joint.work is None:
-            self._aside(callback)
-        else:
-            joint.work.afterwards.append(callback)
+        self._afterwards(callback, self._aside)
 
     def tell(self, callback: Callback) -> None:
         """Have something told that no transaction takes back, and wait a bounded time.
@@ -149,9 +145,12 @@ class Database:
         Where others let us take part in their transaction, it is told when that has ended,
         however it ends.
         """
+        self._afterwards(callback, lambda alone: self._runner([alone]))
+
+    def _afterwards(self, callback: Callback, at_once: Callable[[Callback], object]) -> None:
         joint = Joint.current(self.engine)
         if joint is None or joint.work is None:
-            self._runner([callback])
+            at_once(callback)
         else:
             joint.work.afterwards.append(callback)
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Never, TypeVar
+from typing import Any, Never, TypeVar
 
+from tinybase.extensions.routes import LEVELS
 from tinybase.extensions.rows import note_declaration
 from tinybase.extensions.signatures import HandlerError
 from tinybase.functions.parameters import read_parameters
 from tinybase_hookspecs import FunctionDeclaration
-
-LEVELS: Final = ("public", "auth", "admin")
-"""Who may call a function: everybody, whoever is signed in, or admins."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 _F = TypeVar("_F", bound=Callable[..., Any])

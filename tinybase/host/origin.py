@@ -85,6 +85,12 @@ def event_facts() -> dict[str, Any]:
             f"({' -> '.join(cause.chain)}). Make the handlers skip what they write themselves, "
             "or write with hooks=False."
         )
+    return cause_facts()
+
+
+def cause_facts() -> dict[str, Any]:
+    """Return what :func:`event_facts` does, at any depth: for what reports a failure."""
+    cause = _cause.get()
     return {
         "request_id": cause.request_id,
         "actor": cause.actor.kind.value,

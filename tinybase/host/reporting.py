@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import pluggy
 
 from tinybase.errors import TinyBaseError
-from tinybase.host.origin import current_cause
+from tinybase.host.origin import cause_facts
 from tinybase_hookspecs import ErrorEvent
 
 _log = logging.getLogger(__name__)
@@ -74,20 +74,7 @@ class ErrorReports:
         if isinstance(error, TinyBaseError) and error.code == "extension_error":
             source, extension = "extension", error.members.get("extension")
             handler, error = error.handler, error.__cause__ or error
-        cause = current_cause()
-        event = ErrorEvent(
-            source,
-            error,
-            extension,
-            handler,
-            method,
-            path,
-            request_id=cause.request_id,
-            actor=cause.actor.kind.value,
-            actor_id=cause.actor.user_id,
-            origin=cause.origin,
-            depth=len(cause.chain),
-        )
+        event = ErrorEvent(source, error, extension, handler, method, path, **cause_facts())
         token = _reporting.set(True)
         try:
             self._run([partial(hook, event=event)])
