@@ -50,12 +50,15 @@ class CommandDeclaration:
 class CollectionDeclaration:
     """A collection that belongs to the extension.
 
-    ``schema`` and ``options`` are what ``POST /api/collections`` takes.
+    ``schema`` and ``options`` are what ``POST /api/collections`` takes. The records of a
+    ``guarded`` one are for admins alone while the extension does not run; everybody else is
+    answered 503 then.
     """
 
     name: str
     schema: Mapping[str, Any]
     options: Mapping[str, Any] = field(default_factory=dict)
+    guarded: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,8 @@ def tinybase_register_collections() -> Sequence[CollectionDeclaration]:
     """Called while the extensions are loaded; returns the collections of the extension.
 
     They are created, or extended to the declared schema, before its ``on_startup``.
-    ``register_collection`` is the short form. A name that belongs to somebody else, or a schema
+    ``register_collection`` is the short form, and ``[[extension.collections]]`` in the manifest
+    says the same without code. A name that belongs to somebody else, or a schema
     that records are in the way of, makes the extension fail to load, and nothing is changed.
     """
     raise NotImplementedError

@@ -27,6 +27,7 @@ from tinybase.packages.inspection.findings import (
     Implementation,
     Offer,
     OwnCollection,
+    OwnField,
     OwnSetting,
     Route,
     Unread,
@@ -593,9 +594,49 @@ def test_collections_and_settings_of_its_own_are_found(tmp_path):
         "    currency = Setting(str, default='EUR')\n",
     )
 
-    assert found.collections == (OwnCollection("m.py", 2, "orders"), OwnCollection("m.py", 3, None))
+    orders, other = found.collections
+    assert orders == OwnCollection("m.py", 2, "orders", fields=())
+    assert other == OwnCollection("m.py", 3, None, fields=())
     assert found.settings == (
         OwnSetting("m.py", 6, "key", is_secret=True, is_required=True),
         OwnSetting("m.py", 7, "currency", is_secret=False, is_required=False),
     )
     assert [item.name for item in found.environment] == ["PAYMENT_KEY"]
+
+
+def test_the_fields_of_its_collections_are_found_where_they_are_written_out(tmp_path):
+    found = inspect(
+        tmp_path,
+        "from tinybase.extensions import register_collection\n"
+        "ITEM = {'name': 'item', 'required': True, 'max_length': -1}\n"
+        "register_collection('orders', {'fields': [ITEM, {'name': 'n', 'type': 'int', "
+        "'unique': True, 'default': 3}]}, guarded=True)\n"
+        "register_collection('stock', {'fields': [*FIELDS]})\n"
+        "register_collection('odd', {'fields': 'x'})\n",
+    )
+
+    orders, stock, odd = found.collections
+    assert orders.is_guarded
+    assert orders.fields == (
+        OwnField("item", "string", is_required=True, more='{"max_length": -1}'),
+        OwnField("n", "int", is_unique=True, has_default=True),
+    )
+    assert (stock.name, stock.fields, stock.is_guarded) == ("stock", None, False)
+    assert odd.fields is None
+
+
+def test_collections_in_the_manifest_are_found_too(tmp_path):
+    more = (
+        '[[extension.collections]]\nname = "orders"\nguarded = true\n'
+        '[[extension.collections]]\nname = "stock"\nfields = [{ name = "n", type = "integer" }]\n'
+    )
+    write(tmp_path, flat("shop", more=more))
+
+    found = inspect_flat(tmp_path, "shop").collections
+
+    text = (tmp_path / "extension.toml").read_text().splitlines()
+    first = text.index("[[extension.collections]]") + 1
+    assert found == (
+        OwnCollection("extension.toml", first, "orders", fields=(), is_guarded=True),
+        OwnCollection("extension.toml", first + 3, "stock", fields=(OwnField("n", "integer"),)),
+    )

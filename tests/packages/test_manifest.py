@@ -199,3 +199,44 @@ def test_an_order_is_understood_by_any_spelling_of_the_names() -> None:
 )
 def test_an_order_that_means_nothing_is_refused(line: str, message: str) -> None:
     assert message in faults(f"{GOOD}[extension.order]\n{line}\n")
+
+
+ORDERS = '[[extension.collections]]\nname = "orders"\n'
+
+
+def test_collections_are_declared_as_in_code() -> None:
+    text = ORDERS + 'guarded = true\naccess = { read = "auth" }\n'
+    text += 'options = { unknown_fields = "drop" }\nfields = [{ name = "item", unique = true }]\n'
+
+    (found,) = read(GOOD + text + '[[extension.collections]]\nname = "stock"\n').collections[:1]
+
+    assert (found.name, found.guarded) == ("orders", True)
+    assert found.schema == {"fields": [{"name": "item", "unique": True}]}
+    assert found.options == {"unknown_fields": "drop", "access": {"read": "auth"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[extension.collections]\nname = "a"\n', "collections: is a list of tables. Write [["),
+        (ORDERS + "gaurded = true\n", "0.gaurded: is not a key of a collection. Did you mean gu"),
+        (ORDERS + 'guarded = "yes"\n', "0.guarded: is true or false. Write guarded = true."),
+        (ORDERS + 'access = "auth"\n', "0.access: is a table of rules. Write access"),
+        (ORDERS + "options = { access = 1 }\n", "0.options.access: is a table of rules."),
+        ("[[extension.collections]]\nfields = []\n", "0.name: is missing. Write [[ext"),
+        (ORDERS + ORDERS, "1.name: is orders again. Keep one"),
+        (ORDERS + 'fields = [{ name = "d", default = 2024-01-01 }]\n', "in quotes."),
+        (ORDERS + 'fields = [{ name = "d", default = nan }]\n', "fields.0.default: has no equal"),
+        (
+            ORDERS + 'fields = [{ name = "a" }, { name = "b", type = "sting" }]\n',
+            "extension.toml.extension.collections.0.fields.1.type: in orders: ",
+        ),
+        (ORDERS + 'access = { read = "me" }\n', "0.access.read: in orders: Not a rule."),
+        (ORDERS + "options = { x = 1 }\n", "0.options.x: in orders: Not an option."),
+        (ORDERS.replace("orders", "Orders"), "0.name: in Orders: A name has a-z"),
+    ],
+)
+def test_a_collection_that_could_not_be_made_is_refused_with_its_table(
+    text: str, told: str
+) -> None:
+    assert told in faults(GOOD + text)

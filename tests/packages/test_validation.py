@@ -580,3 +580,32 @@ def test_odd_code_does_not_crash_it(flat, code, kind):
     write(flat, {"hooks.py": HEAD + code + "\n"})
 
     assert [item.code for item in look(flat).findings] == ([kind] if kind else [])
+
+
+def test_a_fault_in_a_collection_of_the_manifest_is_found_in_its_line(flat):
+    manifest = flat / "extension.toml"
+    lines = manifest.read_text().splitlines()
+    tables = ["[[extension.collections]]", 'name = "a"', "[[extension.collections]]", 'nam = "b"']
+    manifest.write_text("\n".join([*lines, *tables, ""]))
+
+    found = look(flat).findings
+
+    assert [(item.line, item.code) for item in found if "nam is" in item.message] == [
+        (len(lines) + 4, "unknown-key")
+    ]
+
+
+def test_a_collection_in_manifest_and_code_is_one_too_many(root):
+    if not (manifest := root / "extension.toml").exists():
+        manifest.write_text('[extension]\nname = "my-extension"\nversion = "0.1.0"\n')
+    with manifest.open("a") as file:
+        file.write('[[extension.collections]]\nname = "orders"\n')
+    with hooks_of(root).open("a") as file:
+        file.write("from tinybase.extensions import register_collection\n")
+        file.write('register_collection("orders", {})\nregister_collection("stock", {})\n')
+
+    found = only(look(root))
+
+    assert (found.file, found.code) == (str(hooks_of(root).relative_to(root)), "collection")
+    assert "orders is declared in extension.toml already" in found.message
+    assert found.remedy == "Delete the call of register_collection."

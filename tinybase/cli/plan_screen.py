@@ -13,6 +13,7 @@ from tinybase.packages.inspection.findings import (
     MEANING,
     Implementation,
     Inspection,
+    OwnCollection,
     OwnSetting,
     Route,
     Use,
@@ -115,7 +116,7 @@ def _sections(inspection: Inspection) -> Iterator[tuple[str, list[Cells]]]:
         "Routes": [(item.rule, _route(item), item.place) for item in inspection.routes],
         "Commands": [(item.name, "", item.place) for item in inspection.commands],
         "Collections": [
-            (item.name or "a computed name", "of its own", item.place)
+            (item.name or "a computed name", _own(item), item.place)
             for item in inspection.collections
         ],
         "Settings": [(item.name, _demand(item), item.place) for item in inspection.settings],
@@ -124,6 +125,10 @@ def _sections(inspection: Inspection) -> Iterator[tuple[str, list[Cells]]]:
         **_powers(inspection.uses),
     }
     yield from ((title, rows) for title, rows in sections.items() if rows)
+
+
+def _own(item: OwnCollection) -> str:
+    return "of its own, guarded" if item.is_guarded else "of its own"
 
 
 def _demand(item: OwnSetting) -> str:

@@ -53,6 +53,8 @@ def check(owner: str, declaration: CollectionDeclaration, others: Sequence[Contr
     name = declaration.name
     if any(who == owner and other.name == name for who, other in others):
         raise HandlerError(f"the collection {name!r} is declared twice. Remove one of them.")
+    if not isinstance(declaration.guarded, bool):
+        raise HandlerError(f"the collection {name!r}: guarded is True or False.")
     try:
         check_definition(name, None, declaration.schema, declaration.options)
     except Invalid as error:

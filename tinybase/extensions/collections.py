@@ -15,6 +15,8 @@ def register_collection(
     name: str,
     schema: Mapping[str, Any],
     options: Mapping[str, Any] | None = None,
+    *,
+    guarded: bool = False,
     **access: str,
 ) -> str:
     """Declare a collection that belongs to the extension; return its name.
@@ -35,6 +37,8 @@ def register_collection(
     :param schema: what ``POST /api/collections`` takes.
     :param options: likewise; they hold when the collection is made, later they are the
         operator's.
+    :param guarded: answer everybody but admins 503 while the extension does not run, because
+        its hooks are part of what protects the records.
     :param access: the rules in the options, such as ``read="public"``.
     :raises HandlerError: for a use that cannot work; the message says how to mend it.
     """
@@ -43,12 +47,15 @@ def register_collection(
             "register_collection takes a name and a schema. Write "
             'register_collection("orders", {"fields": [{"name": "item", "type": "string"}]}).'
         )
+    if not isinstance(guarded, bool):
+        raise HandlerError(
+            f"the collection {name!r}: guarded is True or False. Write guarded=True."
+        )
     given = dict(options or {})
     if access:
         given["access"] = {**given.get("access", {}), **access}
     # The module in which the call is written decides to whom the collection belongs.
     frame = sys._getframe(1)  # noqa: SLF001
-    note_declaration(
-        "tinybase_register_collections", CollectionDeclaration(name, schema, given), frame
-    )
+    declaration = CollectionDeclaration(name, schema, given, guarded)
+    note_declaration("tinybase_register_collections", declaration, frame)
     return name

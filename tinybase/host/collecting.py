@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from tinybase.errors import TinyBaseError, one_line
@@ -11,7 +11,9 @@ from tinybase.host import settings
 from tinybase.host.bounded import run_bounded
 from tinybase.host.contributions import DECLARATIONS
 from tinybase.host.loading import ImportOverdue, new_plugin_manager
+from tinybase.host.manifest_collections import FILE_NAME
 from tinybase.host.plugin import LoadError, register
+from tinybase.host.preparing import COLLECTIONS
 from tinybase.host.snapshot import Loaded, Snapshot
 from tinybase.host.stats import safe_text
 
@@ -35,6 +37,7 @@ def collect(loaded: Loaded, snapshot: Snapshot, timeout: float) -> None:
     try:
         if answers.error is not None:
             raise _failure(answers.hook, answers.error) from answers.error
+        _take_in_manifest(owner, loaded, answers.found[COLLECTIONS], snapshot)
         for hook, found in answers.found.items():
             _take_in(owner, hook, found, snapshot)
     except LoadError:
@@ -67,6 +70,22 @@ class _Answers:
                 ]
         except BaseException as error:  # noqa: BLE001 - raised again for the one who asked
             self.error = error
+
+
+def _take_in_manifest(
+    owner: str, loaded: Loaded, in_code: Sequence[Any], snapshot: Snapshot
+) -> None:
+    """Take in the collections of the manifest, none of which the code may declare again."""
+    declared = loaded.candidate.collections if loaded.candidate else ()
+    _take_in(owner, COLLECTIONS, [declared], snapshot)
+    known = {item.name for item in declared}
+    for item in (item for answer in in_code if _is_many(answer) for item in answer):
+        name = getattr(item, "name", None)
+        if isinstance(name, str) and name in known:
+            raise LoadError(
+                f"{COLLECTIONS}: the collection {name!r} is declared in {FILE_NAME} already. "
+                "Delete the declaration in the code, such as the call of register_collection."
+            )
 
 
 def _take_in(owner: str, hook: str, found: list[Any], snapshot: Snapshot) -> None:

@@ -17,10 +17,12 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tinybase._version import __version__
+from tinybase.errors import Invalid
 from tinybase.extensions.rows import Order
 from tinybase.host.loading import EntryPoint
-from tinybase.host.manifests import order_of
+from tinybase.host.manifests import collections_of, order_of
 from tinybase.host.usage import Usage
+from tinybase_hookspecs import CollectionDeclaration
 
 GROUP = "tinybase.extensions"
 """The entry-point group in which extensions announce themselves."""
@@ -36,6 +38,7 @@ class Candidate:
     ``managed`` says whether it is in the instance's generation, that is, whether
     ``tinybase extensions install`` brought it. ``problem`` is why it must not be loaded,
     with the status that this means. ``fingerprint`` changes whenever an installed file does.
+    ``order`` and ``collections`` are what the manifest declares.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Candidate:
     problem: tuple[str, str] | None = None
     fingerprint: str = ""
     order: Order = field(default_factory=Order)
+    collections: tuple[CollectionDeclaration, ...] = ()
 
     @property
     def package(self) -> str:
@@ -167,6 +171,7 @@ def _describe(
         version="",
         entry_points=entry_points,
         location=location,
+    """Return an extension as its metadata and its manifest say that it is."""
         managed=location == generation,
     )
     try:
@@ -189,8 +194,9 @@ def _with_metadata(found: Candidate, distribution: Distribution) -> Candidate:
         version=_field(metadata, "Version"),
         description=_field(metadata, "Summary"),
         author=_field(metadata, "Author") or _field(metadata, "Author-email"),
+    collections, fault = _collections(distribution, found.package)
         license=_field(metadata, "License-Expression") or _field(metadata, "License"),
-        problem=_incompatibility(metadata),
+        problem=_incompatibility(metadata) or fault,
         fingerprint=_fingerprint(distribution),
         order=order_of(distribution, found.package),
     )
@@ -199,9 +205,20 @@ def _with_metadata(found: Candidate, distribution: Distribution) -> Candidate:
 def _field(metadata: PackageMetadata, name: str) -> str:
     return str(metadata[name]) if name in metadata else ""
 
+        collections=collections,
 
 def _fingerprint(distribution: Distribution) -> str:
     """Return a digest of the list of installed files, which has a hash of each."""
+def _collections(
+    distribution: Distribution, package: str
+) -> tuple[tuple[CollectionDeclaration, ...], tuple[str, str] | None]:
+    """Return the collections of the manifest, or the problem that they cannot be understood."""
+    try:
+        return collections_of(distribution, package), None
+    except Invalid as error:
+        return (), ("failed", error.detail)
+
+
     return hashlib.sha256((distribution.read_text("RECORD") or "").encode()).hexdigest()
 
 

@@ -1,7 +1,8 @@
-"""What the manifest of an installed extension says about the order of its handlers.
+"""What the manifest of an installed extension says about its handlers and its collections.
 
-It was checked when the extension was installed, unless somebody else installed it. So what
-cannot be understood is passed over; the extension works without it.
+It was checked when the extension was installed, unless somebody else installed it. So an
+order that cannot be understood is passed over; the extension works without it, which it does
+not without its collections.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any, Final
 
 from tinybase import foreign_toml
 from tinybase.extensions.rows import Order
+from tinybase.host.manifest_collections import collections_in
+from tinybase_hookspecs import CollectionDeclaration
 
 FILE_NAME: Final = "extension.toml"
 
@@ -27,6 +30,17 @@ def order_of(distribution: Distribution, package: str) -> Order:
         return Order()
     order = _table(_table(document, "extension"), "order")
     return Order(before=_names(order.get("before")), after=_names(order.get("after")))
+
+
+def collections_of(distribution: Distribution, package: str) -> tuple[CollectionDeclaration, ...]:
+    """Return the collections that the manifest of an extension declares.
+
+    :raises Invalid: ``manifest_invalid``.
+    """
+    try:
+        return collections_in(_text(distribution, package))
+    except (OSError, UnicodeDecodeError):
+        return ()
 
 
 def _text(distribution: Distribution, package: str) -> str:

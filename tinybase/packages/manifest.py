@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import keyword
+import pkgutil
 import platform
 import re
 import sys
@@ -26,6 +27,8 @@ from tinybase import foreign_toml
 from tinybase._version import __version__
 from tinybase.errors import Fault, Invalid
 from tinybase.extensions.rows import Order
+from tinybase.host.manifest_collections import place_of, read_collections
+from tinybase_hookspecs import CollectionDeclaration
 
 FILE_NAME = "extension.toml"
 
@@ -34,10 +37,23 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _RESERVED = frozenset({"tinybase", "tinybase_hookspecs"})
 _IMPORTED_AT_START = frozenset({"sitecustomize", "usercustomize"})
 _TEXTS = ("description", "author", "license", "homepage", "repository", "documentation")
-_KEYS = ("name", "version", *_TEXTS, "keywords", "python", "tinybase", "dependencies", "order")
+_KEYS = (
+    "name",
+    "version",
+    *_TEXTS,
+    "keywords",
+    "python",
+    "tinybase",
+    "dependencies",
+    "order",
+    "collections",
+)
 _HOST_KEYS = ("min_version", "max_version")
 _ORDER_KEYS = ("before", "after")
 _DEPENDENCY_KEYS = ("version", "extras", "markers")
+_CHECK_DEFINITION = "tinybase.collections.collections:check_definition"
+"""What judges a schema when the collection is made. It is named, not imported, because it is of
+another room, and few manifests need it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +61,9 @@ class Manifest:
     """A checked manifest.
 
     ``name`` is canonical (PEP 503) and ``package`` what Python imports. ``python`` and
-    ``tinybase`` are the versions that the extension runs with, and ``order`` says before and
-    after which other extensions its handlers are called.
+    ``tinybase`` are the versions that the extension runs with, ``order`` says before and
+    after which other extensions its handlers are called, and ``collections`` are its own, as
+    far as they are declared here and not in code.
     """
 
     name: str
@@ -61,6 +78,7 @@ class Manifest:
     tinybase: SpecifierSet
     dependencies: tuple[Requirement, ...]
     order: Order
+    collections: tuple[CollectionDeclaration, ...]
 
     @property
     def is_license_expression(self) -> bool:
@@ -188,6 +206,7 @@ class _Reader:
             tinybase=self._host(table),
             dependencies=tuple(self._dependencies(table, name)),
             order=self._order(table, name),
+            collections=self._collections(table),
         )
         return None if self.faults else manifest
 
@@ -419,6 +438,22 @@ class _Reader:
             self._note(loc, msg, "type")
             return ()
         return tuple(canonicalize_name(name) for name in names)
+
+    def _collections(self, table: Mapping[str, Any]) -> tuple[CollectionDeclaration, ...]:
+        found, faults = read_collections(table)
+        self.faults += faults
+        if not found:
+            return ()
+        check = pkgutil.resolve_name(_CHECK_DEFINITION)
+        for index, item in enumerate(found):
+            try:
+                check(item.name, None, item.schema, item.options)
+            except Invalid as invalid:
+                self.faults += [
+                    Fault(place_of(index, fault.loc), f"in {item.name}: {fault.msg}", fault.type)
+                    for fault in invalid.faults
+                ]
+        return found
 
     def _requirement(self, loc: tuple[str | int, ...], text: str) -> Requirement | None:
         try:

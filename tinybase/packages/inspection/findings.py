@@ -94,10 +94,24 @@ class Command(Finding):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnField:
+    """A field of a collection of its own; ``more`` is what else is declared of it, as JSON."""
+
+    name: str
+    type: str
+    is_required: bool = False
+    is_unique: bool = False
+    has_default: bool = False
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class OwnCollection(Finding):
-    """A collection of its own; ``None`` for a name that is computed."""
+    """A collection of its own; ``None`` for a name, and for fields, that are computed."""
 
     name: str | None
+    fields: tuple[OwnField, ...] | None = None
+    is_guarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from tinybase.host.kinds import COLLECTING, HOOKS
+from tinybase.packages.inspection import own
 from tinybase.packages.inspection.findings import (
     Command,
     Filters,
@@ -145,8 +146,7 @@ class Offers:
                 yield self._function(options, scope)
                 self._see(node)
             elif meaning in _COLLECTIONS:
-                name = node.args[0] if node.args else _keyword(node, "name")
-                yield OwnCollection(self._file, node.lineno, self._module.text(name, scope))
+                yield own.in_call(self._file, node, self._module, scope)
             elif meaning in _SETTINGS:
                 yield from self._variable(node, scope)
         if isinstance(node.func, ast.Attribute) and node.func.attr == "add_url_rule":

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from tinybase.host.manifest_collections import FILE_NAME as _MANIFEST
 from tinybase.packages import layout
 from tinybase.packages.inspection.findings import (
     BYTECODE,
@@ -32,6 +33,7 @@ from tinybase.packages.inspection.findings import (
 )
 from tinybase.packages.inspection.names import Module
 from tinybase.packages.inspection.offers import Offers
+from tinybase.packages.inspection.own import in_manifest
 from tinybase.packages.inspection.uses import Uses
 from tinybase.packages.inspection.variables import Variables
 
@@ -43,7 +45,7 @@ _SOURCE: Final = (".py", ".pyw")
 _NATIVE: Final = (".so", ".pyd", ".dll", ".dylib")
 _BYTECODE: Final = (".pyc", ".pyo")
 _PATH_FILE: Final = ".pth"
-_READ: Final = frozenset({*_SOURCE, *_NATIVE, *_BYTECODE, _PATH_FILE})
+_READ: Final = frozenset({*_SOURCE, *_NATIVE, *_BYTECODE, _PATH_FILE, _MANIFEST})
 _NOT_INSTALLED: Final = frozenset(
     {"tests", "test", "docs", "doc", "examples", "benchmarks", "build", "dist"}
 )
@@ -143,6 +145,8 @@ def _in_file(file: _File, own: frozenset[str]) -> Iterator[_Finding]:
                 yield Use(file.name, line, Power.CODE, "code in a path file")
     elif len(file.content) > MAX_FILE:
         yield Unread(file.name, 0, f"it is larger than {MAX_FILE // 1024} KiB")
+    elif kind == _MANIFEST:
+        yield from in_manifest(file.name, file.content)
     else:
         yield from _in_source(file.name, file.content, own)
 
@@ -172,6 +176,8 @@ def _plain(text: str) -> str:
 def _kind(name: str) -> str:
     """Return the ending that decides how a file is treated, or nothing."""
     lower = name.lower()
+    if lower.rpartition("/")[2] == _MANIFEST:
+        return _MANIFEST
     if ".so." in lower.rpartition("/")[2]:
         return ".so"
     ending = lower[lower.rfind(".") :] if "." in lower else ""

@@ -62,6 +62,7 @@ _EVENTS = tuple(
 _ORDER = ("priority", "before", "after", "tryfirst", "trylast")
 _HOOKIMPL = "tinybase_hookspecs.hookimpl"
 _REGISTER = "tinybase.functions.register"
+_COLLECTION = "tinybase.extensions.register_collection"
 _ALIASES = {
     "tinybase.extensions.hookimpl": _HOOKIMPL,
     "tinybase_hookspecs.markers.hookimpl": _HOOKIMPL,
@@ -72,7 +73,7 @@ _OPTIONS = tuple(item.name for item in fields(FunctionDeclaration) if item.name 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A server function that a module offers under a name that is written out."""
+    """A function or a collection that a module registers under a name that is written out."""
 
     name: str
     file: str
@@ -82,8 +83,8 @@ class Registered:
 class Handlers:
     """Looks at one module.
 
-    ``line`` is that of the first handler, or of whatever else it brings, and ``functions``
-    what it offers by name.
+    ``line`` is that of the first handler, or of whatever else it brings; ``functions`` and
+    ``collections`` are what it registers by name.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Handlers:
         self._seen: set[ast.AST] = set()
         self.line: int | None = None
         self.functions: list[Registered] = []
+        self.collections: list[Registered] = []
 
     def look(self) -> None:
         """Note everything that cannot work."""
@@ -194,6 +196,10 @@ class Handlers:
                 self._accepts(event, call)
         elif meaning == _REGISTER or _contributes(meaning):
             self._found_handler(call.lineno)
+        if meaning == _COLLECTION:
+            name = literal(call.args[0], None) if call.args else None
+            if isinstance(name, str):
+                self.collections.append(Registered(name, self._module.file, call.lineno))
 
     def _found_handler(self, line: int) -> None:
         self.line = min(self.line or line, line)

@@ -21,6 +21,7 @@ from tinybase.host.loading import EntryPoint
 from tinybase.packages import candidates, layout, manifest
 from tinybase.packages.validation.findings import Finding, error, from_fault, warning
 from tinybase.packages.wheels import ENTRY_POINT_GROUP
+from tinybase_hookspecs import CollectionDeclaration
 
 _PYPROJECT = "pyproject.toml"
 _GROUP = ("project", "entry-points", ENTRY_POINT_GROUP)
@@ -32,7 +33,8 @@ class Project:
     """An extension in a folder.
 
     ``file`` is where it says what it is; empty texts are unknown, and ``requirements`` is
-    ``None`` where only its build can tell.
+    ``None`` where only its build can tell. ``collections`` are those that the manifest
+    declares.
     """
 
     root: Path
@@ -43,6 +45,7 @@ class Project:
     license: str
     requirements: tuple[Requirement, ...] | None
     entry_points: tuple[EntryPoint, ...]
+    collections: tuple[CollectionDeclaration, ...] = ()
 
     @property
     def package(self) -> str:
@@ -95,10 +98,11 @@ def line_of(path: Path, keys: Sequence[str]) -> int | None:
         return None
     wanted = tuple(keys)
     table: tuple[str, ...] = ()
+    counts: dict[tuple[str, ...], int] = {}
     nearest = None
     for number, line in enumerate(lines, 1):
-        if header := re.match(r"\s*\[+([^\[\]]+)\]", line):
-            table = _parts(header[1])
+        if header := re.match(r"\s*(\[+)([^\[\]]+)\]", line):
+            table = _numbered(_parts(header[2]), counts, is_one_of_many=len(header[1]) > 1)
             if table and table == wanted[: len(table)]:
                 nearest = number
         elif (setting := re.match(r"\s*([\w.\"'-]+)\s*=", line)) and (
@@ -106,6 +110,24 @@ def line_of(path: Path, keys: Sequence[str]) -> int | None:
         ):
             return number
     return nearest
+
+
+def _numbered(
+    table: tuple[str, ...], counts: dict[tuple[str, ...], int], *, is_one_of_many: bool
+) -> tuple[str, ...]:
+    """Return the way to a table, with the number of each list of tables on it.
+
+    :param counts: how many tables of each list there were before.
+    """
+    found: tuple[str, ...] = ()
+    for part in table:
+        found = (*found, part)
+        is_last = len(found) - sum(item.isdigit() for item in found) == len(table)
+        if is_last and is_one_of_many:
+            counts[found] = counts.get(found, 0) + 1
+        if found in counts:
+            found = (*found, str(counts[found] - 1))
+    return found
 
 
 def _parts(dotted: str) -> tuple[str, ...]:
@@ -132,6 +154,7 @@ def _read_flat(root: Path, note: Callable[[Finding], None]) -> Project:
         license=found.license if found else str(table.get("license", "")),
         requirements=found.dependencies if found else tuple(_readable_names(table)),
         entry_points=(EntryPoint(package),) if package.isidentifier() else (),
+        collections=found.collections if found else (),
     )
 
 
@@ -186,6 +209,7 @@ def _read_packaged(root: Path, note: Callable[[Finding], None]) -> Project:
     except Invalid as invalid:
         _note_faults(root, invalid, note)
         known = candidates.Known()
+    found = None
     if (root / manifest.FILE_NAME).exists():
         found = _manifest(root, note)
         if found and known.version and found.version != known.version:
@@ -218,6 +242,7 @@ def _read_packaged(root: Path, note: Callable[[Finding], None]) -> Project:
         license=known.license,
         requirements=_requirements(known.requirements, root, file, note),
         entry_points=tuple(map(EntryPoint.parse, filter(_ENTRY_POINT.fullmatch, values))),
+        collections=found.collections if found else (),
     )
 
 

@@ -78,15 +78,18 @@ def _code(
     sources = Sources(modules)
     loaded = sources.loaded(*(entry_point.module for entry_point in found.entry_points))
     functions: list[Registered] = []
+    collections: list[Registered] = []
     for name, module in modules.items():
         findings: list[Finding] = []
         handlers = Handlers(module, sources, check_function, findings.append, found.name)
         handlers.look()
         yield from findings
         functions += handlers.functions
+        collections += handlers.collections
         if handlers.line and loaded is not None and name not in loaded:
             yield _never_imported(found, module, handlers.line)
     yield from _taken_twice(functions)
+    yield from _declared_twice(found, collections)
     yield from dependencies.undeclared(found, modules.values())
     yield from secrets.in_code(modules.values())
 
@@ -106,3 +109,12 @@ def _taken_twice(functions: list[Registered]) -> Iterator[Finding]:
         if known is not item:
             message = f"the function {item.name} is registered in {known.file} already"
             yield error(item.file, item.line, "function", message, "Choose another name.")
+
+
+def _declared_twice(found: Project, collections: list[Registered]) -> Iterator[Finding]:
+    declared = {item.name for item in found.collections}
+    for item in collections:
+        if item.name in declared:
+            message = f"the collection {item.name} is declared in {manifest.FILE_NAME} already"
+            remedy = "Delete the call of register_collection."
+            yield error(item.file, item.line, "collection", message, remedy)
