@@ -171,7 +171,6 @@ def _describe(
         version="",
         entry_points=entry_points,
         location=location,
-    """Return an extension as its metadata and its manifest say that it is."""
         managed=location == generation,
     )
     try:
@@ -188,27 +187,21 @@ def _with_metadata(found: Candidate, distribution: Distribution) -> Candidate:
     metadata = distribution.metadata
     if not _field(metadata, "Name"):
         raise LookupError("it has no name")
+    collections, fault = _collections(distribution, found.package)
     return replace(
         found,
         name=canonicalize_name(_field(metadata, "Name")),
         version=_field(metadata, "Version"),
         description=_field(metadata, "Summary"),
         author=_field(metadata, "Author") or _field(metadata, "Author-email"),
-    collections, fault = _collections(distribution, found.package)
         license=_field(metadata, "License-Expression") or _field(metadata, "License"),
         problem=_incompatibility(metadata) or fault,
         fingerprint=_fingerprint(distribution),
         order=order_of(distribution, found.package),
+        collections=collections,
     )
 
 
-def _field(metadata: PackageMetadata, name: str) -> str:
-    return str(metadata[name]) if name in metadata else ""
-
-        collections=collections,
-
-def _fingerprint(distribution: Distribution) -> str:
-    """Return a digest of the list of installed files, which has a hash of each."""
 def _collections(
     distribution: Distribution, package: str
 ) -> tuple[tuple[CollectionDeclaration, ...], tuple[str, str] | None]:
@@ -219,6 +212,12 @@ def _collections(
         return (), ("failed", error.detail)
 
 
+def _field(metadata: PackageMetadata, name: str) -> str:
+    return str(metadata[name]) if name in metadata else ""
+
+
+def _fingerprint(distribution: Distribution) -> str:
+    """Return a digest of the list of installed files, which has a hash of each."""
     return hashlib.sha256((distribution.read_text("RECORD") or "").encode()).hexdigest()
 
 
