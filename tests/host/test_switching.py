@@ -374,6 +374,24 @@ def test_the_others_are_told_who_is_switched_on_and_off(host, seen):
 
 
 @pytest.mark.usefixtures("curious")
+def test_a_request_tells_of_a_switch_that_began_before_another_worker_switched_back(
+    make_host, seen
+):
+    here, elsewhere = make_host(), make_host()
+    for worker in (here, elsewhere):
+        worker.start()
+
+    with here.bound():
+        elsewhere.set_enabled("one", False)
+        here.set_enabled("one", True)
+
+    assert [told for told in seen if told[0] == "two"] == [
+        ("two", "off", "one", "1.0"),
+        ("two", "on", "one", "1.0"),
+    ]
+
+
+@pytest.mark.usefixtures("curious")
 def test_exactly_one_worker_tells_of_a_switch_on_the_command_line(make_host, seen):
     workers = [make_host(), make_host()]
     command = make_host().desired

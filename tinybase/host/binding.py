@@ -53,9 +53,11 @@ class Binding:
             yield
             return
         hold.snapshot.leave()
+        token = self._held.set(None)
         try:
             yield
         finally:
+            self._held.reset(token)
             hold.snapshot = self._enter()
 
     def share(self) -> Callable[[], None]:
