@@ -8,13 +8,16 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from tinybase import __version__
 from tinybase.cli.importing import without_collector
 from tinybase.errors import Fault, Invalid, TinyBaseError, one_line
+
+if TYPE_CHECKING:
+    from tinybase.api.services import Services
 
 INTERRUPTED = 130
 
@@ -89,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = _run(arguments)
+        code = run(arguments)
     except KeyboardInterrupt:
         # In a moment in which click does not look out for it, such as before it parses.
         code = INTERRUPTED
@@ -103,10 +106,15 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _run(arguments: Sequence[str] | None) -> int:
-    """Run one command and return its exit code; say in one line what went wrong."""
+def run(arguments: Sequence[str] | None, services: Services | None = None) -> int:
+    """Run one command and return its exit code; say in one line what went wrong.
+
+    :param services: the application that commands of extensions use instead of a new one.
+    """
     try:
-        code: int = tinybase.main(arguments, prog_name="tinybase", standalone_mode=False) or 0
+        code: int = (
+            tinybase.main(arguments, prog_name="tinybase", standalone_mode=False, obj=services) or 0
+        )
     except click.ClickException as error:
         error.show()
         code = error.exit_code

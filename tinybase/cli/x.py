@@ -124,7 +124,7 @@ def _services(ctx: click.Context) -> Services:
     root = ctx.find_root()
     if _SERVICES not in root.meta:
         with root.scope(cleanup=False):  # which completion has not entered
-            services = root.with_resource(context.services(load=True))
+            services = root.obj or root.with_resource(context.services(load=True))
         root.with_resource(services.host.bound())
         root.meta[_SERVICES] = services
     found: Services = root.meta[_SERVICES]

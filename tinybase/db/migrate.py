@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, func, inspect, select,
 
 from tinybase.config import Config
 from tinybase.db.engine import engine_settings, prepare
+from tinybase.db.session import db
 from tinybase.db.work import Database
 from tinybase.errors import Conflict, Unavailable
 from tinybase.interruption import uninterrupted
@@ -88,6 +89,17 @@ def upgrade(engine: Engine) -> str | None:
             _refuse_foreign(work.connection, before)
             _run_scripts(work.connection)
         return before
+
+
+def create(engine: Engine) -> None:
+    """Make the tables of this version in an empty database without the scripts, which take long.
+
+    For databases that nobody will upgrade, such as those of tests.
+    """
+    db.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 
 
 def _run_scripts(connection: Connection) -> None:

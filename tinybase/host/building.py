@@ -117,6 +117,13 @@ class SnapshotBuilder:
         candidates = (loaded.candidate for loaded in self._plugins.values())
         return {item.name: item.package for item in candidates if item is not None}
 
+    def adopt(self, candidate: Candidate) -> None:
+        """Take an extension as it is imported already, with the modules that others have of it.
+
+        :raises LoadError: if it cannot be loaded.
+        """
+        self._plugins[candidate.name] = Loaded(candidate.name, self._import(candidate), candidate)
+
     def keep_only(self, names: Collection[str]) -> None:
         """Unload the extensions that are not installed any more and that nobody uses."""
         for name, loaded in list(self._plugins.items()):

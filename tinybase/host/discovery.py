@@ -111,17 +111,23 @@ class Finder:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[int, list[Distribution]]] = {}
+        self._adopted: dict[str, Candidate] = {}
+
+    def adopt(self, candidate: Candidate) -> None:
+        """Find an extension from now on that is not installed, instead of one that is."""
+        self._adopted[candidate.name] = candidate
 
     def candidates(self, generation: Path | None) -> list[Candidate]:
         """Return the extensions of the environment and of a generation, by name."""
         found: dict[str, Candidate] = {}
         for distribution in (d for folder in dict.fromkeys(sys.path) for d in self._of(folder)):
-            candidate = _describe(distribution, tuple(_entry_points(distribution)), generation)
+            candidate = describe(distribution, tuple(_entry_points(distribution)), generation)
             known = found.get(candidate.name)
             if known is None:
                 found[candidate.name] = candidate
             elif known.managed != candidate.managed:
                 found[candidate.name] = _installed_twice(known)
+        found |= self._adopted
         return _refuse_shared_packages([found[name] for name in sorted(found)])
 
     def _of(self, folder: str) -> list[Distribution]:
@@ -162,9 +168,10 @@ def _entry_points(distribution: Distribution) -> Iterator[EntryPoint]:
             yield EntryPoint.parse(entry_point.value)
 
 
-def _describe(
+def describe(
     distribution: Distribution, entry_points: tuple[EntryPoint, ...], generation: Path | None
 ) -> Candidate:
+    """Return an extension as its metadata and its manifest say that it is."""
     location = Path(str(distribution.locate_file(""))).resolve()
     found = Candidate(
         name=canonicalize_name(entry_points[0].package),

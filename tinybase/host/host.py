@@ -25,7 +25,7 @@ from tinybase.host.bounded import run_bounded
 from tinybase.host.building import Overran, SnapshotBuilder, survey
 from tinybase.host.contributions import Check, Contributions
 from tinybase.host.desired import DesiredState, Wish
-from tinybase.host.discovery import Finder, SearchPath, current_generation
+from tinybase.host.discovery import Candidate, Finder, SearchPath, current_generation
 from tinybase.host.dispatch import Dispatcher
 from tinybase.host.guard import Surroundings
 from tinybase.host.health import HealthChecks
@@ -226,6 +226,14 @@ class Host:
         return dict(self.snapshot.project_failures)
 
     # --- a worker's life -------------------------------------------------------------
+
+    def adopt(self, candidate: Candidate) -> None:
+        """Take in an extension that is imported and not installed, as tests have it; then load.
+
+        :raises LoadError: if it cannot be loaded.
+        """
+        self._builder.adopt(candidate)
+        self._finder.adopt(candidate)
 
     def load(self) -> None:
         """Load the extensions that are wanted; call none of their lifecycle hooks."""

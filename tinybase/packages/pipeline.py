@@ -29,7 +29,7 @@ from tinybase.packages.integrity import damage
 from tinybase.packages.journal import Entry
 from tinybase.packages.lock import FILE_NAME, Lock
 from tinybase.packages.store import WheelStore
-from tinybase.packages.verify import Verifier, remedy
+from tinybase.packages.verify import Verifier, refusal
 from tinybase.packages.workshop import Workshop
 
 log = logging.getLogger(__name__)
@@ -243,8 +243,8 @@ def _check_loads(name: str, state: ExtensionState | None, lock: Lock) -> None:
     if state is not None and state.status in ("enabled", "quarantined"):
         return
     reason = state.reason if state else "it is not found after it was installed"
-    told = remedy(reason or "", state.package if state else "", lock.extensions[name].layout)
-    raise does_not_load(f"{name} does not load: {told}.", told)
+    package, layout = state.package if state else "", lock.extensions[name].layout
+    raise refusal(name, reason or "", package, layout)
 
 
 def _listed(names: Iterable[str]) -> str:

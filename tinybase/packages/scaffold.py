@@ -27,6 +27,7 @@ _COMMON: Mapping[str, str] = {
     ".gitignore": "gitignore",
     "LICENSE": "license",
     "README.md": "readme.md",
+    "tests/conftest.py": "conftest.py",
     "tests/test_{package}.py": "test_extension.py",
 }
 _FLAT: Mapping[str, str] = {
@@ -34,12 +35,10 @@ _FLAT: Mapping[str, str] = {
     "extension.toml": "extension.toml",
     "functions.py": "functions.py",
     "hooks.py": "hooks.py",
-    "tests/conftest.py": "conftest_flat.py",
     "tests/pytest.ini": "pytest.ini",
 }
 _PACKAGED: Mapping[str, str] = {
     "pyproject.toml": "pyproject.toml",
-    "tests/conftest.py": "conftest_packaged.py",
     "{package}/__init__.py": "init_packaged.py",
     "{package}/functions.py": "functions.py",
     "{package}/hooks.py": "hooks.py",

@@ -17,6 +17,7 @@ from tinybase.host.desired import Wish
 from tinybase.host.recorder import FlightRecorder
 from tinybase.host.snapshot import PROJECT, ExtensionState
 from tinybase.packages import environment
+from tinybase.packages.candidates import FLAT
 from tinybase.packages.import_names import distribution_of
 from tinybase.packages.observation import Observation
 from tinybase.packages.process import Finished, Overdue, run_untrusted
@@ -122,6 +123,14 @@ class Verifier:
             left = FlightRecorder(Path(name)).collect_dead()
             culprits = {suspect.extension for suspects in left for suspect in suspects}
             return _Death(tuple(culprits - {PROJECT}), _cause_of_death(finished, seconds))
+
+
+def refusal(name: str, reason: str, package: str = "", layout: str = FLAT) -> Conflict:
+    """Return the error for an extension that does not load, with the bare reason too."""
+    told = remedy(reason, package, layout)
+    return Conflict(
+        f"{name} does not load: {told}.", code="extension_load_failed", status_reason=told
+    )
 
 
 def remedy(reason: str, package: str, layout: str) -> str:
