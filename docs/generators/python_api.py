@@ -24,7 +24,7 @@ from tinybase.extensions import (
 )
 from tinybase.functions import Context, current_context, register
 from tinybase.functions.records import ContextRecords
-from tinybase.testing import Running, running
+from tinybase.testing import Ended, Running, import_extension, running
 from tinybase_hookspecs import (
     Answer,
     BlueprintDeclaration,
@@ -105,7 +105,10 @@ def records() -> str:
 def testing() -> str:
     """Return what tests of extensions are written with."""
     lines = ["### `running`", source_block(signature(running)), doc(running)]
+    lines += ["### `import_extension`", source_block(signature(import_extension))]
+    lines += [doc(import_extension)]
     lines += ["### `Running`", doc(Running), *_methods(Running, "tinybase")]
+    lines += ["### `Ended`", doc(Ended), _fields(Ended)]
     return "\n\n".join(lines)
 
 
