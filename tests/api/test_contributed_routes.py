@@ -535,6 +535,34 @@ def test_writes_of_a_view_come_from_the_extension_and_the_caller(tmp_path):
         assert tinybase.get("/api/ext/journal/seen").json["seen"] == [["extension", "admin", me, 0]]
 
 
+def test_a_view_has_the_session_of_flask_sqlalchemy_as_well(tmp_path):
+    write_module(
+        tmp_path,
+        "journal",
+        """
+        from flask import Blueprint
+        from sqlalchemy import text
+        from tinybase.db import db
+        from tinybase.extensions import register_blueprint
+        routes = Blueprint("journal", __name__)
+        register_blueprint(routes)
+        @routes.post("/<how>")
+        def write(how):
+            statement = text("UPDATE users SET email = email || :how")
+            db.session.execute(statement, {"how": f".{how}"})
+            if how == "committed":
+                db.session.commit()
+            return {"engine": db.engine.name}
+        """,
+    )
+    with running(tmp_path) as tinybase:
+        for how in ("open", "committed", "open"):
+            assert tinybase.post(f"/api/ext/journal/{how}").json == {"engine": "sqlite"}
+        tinybase.collection("notes")
+
+        assert tinybase.get("/api/auth/me").json["email"] == "admin@example.com.committed"
+
+
 def test_calls_in_other_workers_are_told_by_a_command_that_loads_nothing(installed):
     installed.get("/api/ext/shop/orders")
     host = installed.services.host

@@ -62,8 +62,8 @@ def register_contributed(app: Flask, services: Services, mounts: Mounts) -> None
 
 def make_mounts(services: Services) -> Mounts:
     """Return the sites of the snapshots of an application."""
-    around = services.host.around
-    return Mounts(_call_view, _answer_error, lambda owner: around.loop_of(owner).run)
+    around, engine = services.host.around, services.database.engine
+    return Mounts(_call_view, _answer_error, lambda owner: around.loop_of(owner).run, engine)
 
 
 def routes_now(host: Host, mounts: Mounts) -> list[Route]:

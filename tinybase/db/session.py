@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
+from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import Connection, Engine, Executable, event
@@ -12,9 +14,21 @@ from sqlalchemy.orm import DeclarativeBase, SessionTransaction
 from tinybase.db.loans import Loan, Loans, current_borrower
 from tinybase.db.units import Joint
 
+_ENGINES: Final = "tinybase.engines"
+
 
 class Base(DeclarativeBase):
     """The base of all models."""
+
+
+class _Extension(SQLAlchemy):
+    """Flask-SQLAlchemy, in parts of an application as well."""
+
+    @property
+    def engines(self) -> Mapping[str | None, Engine]:
+        """Return the engines of the current application, or of the one that it is a part of."""
+        shared: Mapping[str | None, Engine] | None = current_app.extensions.get(_ENGINES)
+        return super().engines if shared is None else shared
 
 
 class Session(FlaskSession):
@@ -78,5 +92,11 @@ def _note_commit(session: Session) -> None:
         session.loan = None
 
 
-db = SQLAlchemy(model_class=Base, session_options={"class_": Session})
+db = _Extension(model_class=Base, session_options={"class_": Session})
 """Bound to an application by ``create_app``; it holds no state of its own."""
+
+
+def share_engine(part: Flask, engine: Engine) -> None:
+    """Let ``db`` work in an application that is a part of another one, on the engine of that."""
+    part.extensions[_ENGINES] = {None: engine}
+    part.teardown_appcontext(lambda _: db.session.remove())

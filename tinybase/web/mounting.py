@@ -10,8 +10,10 @@ from typing import Any, Final
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from packaging.utils import canonicalize_name
+from sqlalchemy import Engine
 from werkzeug.routing import Rule
 
+from tinybase.db.session import share_engine
 from tinybase.extensions.routes import LEVEL, check_options
 from tinybase.extensions.rows import describe
 from tinybase.extensions.signatures import HandlerError
@@ -45,6 +47,7 @@ class Mounts:
     :param around_view: as for :class:`Site`.
     :param answer_error: answers what a view, or whatever is around it, raises.
     :param runs_async: returns for an extension what returns the result of a coroutine of it.
+    :param engine: of the database, for views that use ``db``.
     """
 
     def __init__(
@@ -52,10 +55,12 @@ class Mounts:
         around_view: Callable[[View], ResponseReturnValue],
         answer_error: Callable[[Exception], ResponseReturnValue],
         runs_async: Callable[[str], RunAsync],
+        engine: Engine,
     ) -> None:
         self._around_view = around_view
         self._answer_error = answer_error
         self._runs_async = runs_async
+        self._engine = engine
         self._known: tuple[Snapshot, dict[str, Site]] | None = None
 
     def of(self, snapshot: Snapshot) -> Mapping[str, Site]:
@@ -72,6 +77,7 @@ class Mounts:
         for name, contributions in by_name.items():
             extension = contributions[0][0].partition(":")[0]
             site = Site(name, self._around_view, self._runs_async(extension))
+            share_engine(site, self._engine)
             _fill(site, name, contributions)
             site.register_error_handler(Exception, self._answer_error)
             yield name, site
