@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-
-from flask import Request
+from typing import Any
 
 from tinybase.errors import ConfigError
 
@@ -21,14 +20,14 @@ class AddressReader:
     def __init__(self, trusted_proxies: Sequence[str]) -> None:
         self._trusted = tuple(_network(text) for text in trusted_proxies)
 
-    def __call__(self, request: Request) -> str:
+    def __call__(self, environ: Mapping[str, Any]) -> str:
         """Return the nearest address that is not a proxy of ours."""
-        address = request.remote_addr or ""
+        address: str = environ.get("REMOTE_ADDR") or ""
         if not self._trusted:
             return address
         # Every proxy appends the address it heard from, so the truth is read from the end;
         # what stands before the last hop that we trust may be anybody's invention.
-        forwarded = request.headers.get("X-Forwarded-For", "").split(",")
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
         for hop in reversed(forwarded):
             parsed = _parse(hop)
             if parsed is None or not self._trusts(address):

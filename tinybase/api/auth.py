@@ -359,6 +359,6 @@ def _own_id(call: Call) -> UUID:
 def _require_admin(call: Call) -> None:
     """Let an admin pass; the sign-in pages must not get a 401 for a token that has died."""
     try:
-        admit(call.identify(), Who.ADMIN, call.request.method)
+        admit(call.identify(), Who.ADMIN, call.method)
     except (Unauthenticated, Forbidden, Rejected) as error:
         raise Forbidden("Only an admin may look at a preview.", code="admin_required") from error

@@ -9,12 +9,17 @@ from typing import Any, BinaryIO, cast
 from flask import Request
 from marshmallow import ValidationError
 from werkzeug.exceptions import ClientDisconnected
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.utils import get_content_length
+from werkzeug.wsgi import get_input_stream
 
 from tinybase.api.json import JsonLimits, parse_object
-from tinybase.api.operation import BodyLimit
+from tinybase.api.operation import REQUEST, BodyLimit
 from tinybase.api.schemas import AnyObject, Schema, load_faults
 from tinybase.config import Config
 from tinybase.errors import BadRequest, Invalid, TinyBaseError
+
+_JSON = ("application/json", "")
 
 
 class BodyReader:
@@ -26,31 +31,37 @@ class BodyReader:
         strings = 0 if limit == "functions" else config.limits.string_bytes
         self._limits = JsonLimits(depth=config.limits.json_depth, string_bytes=strings)
 
-    def check_declared_size(self, request: Request) -> None:
+    def check_declared_size(self, environ: dict[str, Any]) -> None:
         """Refuse a body that says itself that it is too large, before anything is read.
 
         :raises TinyBaseError: ``payload_too_large``.
         """
-        refuse_declared_size(request, self._largest)
+        refuse_declared_size(environ, self._largest)
 
-    def read(self, request: Request, *, required: bool) -> dict[str, Any]:
+    def read(self, environ: dict[str, Any], *, required: bool) -> dict[str, Any]:
         """Return the JSON object in the body; without ``required``, no body is an empty one.
 
         :raises TinyBaseError: for a body that is too large, of another type, or no good.
         """
-        raw = self._read(request)
+        raw = self._read(environ)
         if raw:
-            _check_type(request)
+            _check_type(environ)
         elif not required:
             return {}
         return parse_object(raw, self._limits)
 
-    def _read(self, request: Request) -> bytes:
+    def _read(self, environ: dict[str, Any]) -> bytes:
         # Werkzeug cuts a chunked body off at its limit without a word; the one byte more
         # tells that there would have been more.
-        request.max_content_length = self._largest + 1
+        most = self._largest + 1
+        request: Request | None = environ.get(REQUEST)
         try:
-            raw = request.get_data(cache=False)
+            if request is None:
+                raw = get_input_stream(environ, max_content_length=most).read()
+            else:
+                # Somebody may have read it already, and have kept it there.
+                request.max_content_length = most
+                raw = request.get_data(cache=False)
         except ClientDisconnected as error:
             raise BadRequest("The body is shorter than its Content-Length.") from error
         if len(raw) > self._largest:
@@ -58,12 +69,16 @@ class BodyReader:
         return raw
 
 
-def refuse_declared_size(request: Request, largest: int) -> None:
+def refuse_declared_size(environ: dict[str, Any], largest: int) -> None:
     """Refuse a body that says itself that it is too large, before anything is read.
 
     :raises TinyBaseError: ``payload_too_large``.
     """
-    if (request.content_length or 0) > largest:
+    declared = environ.get("CONTENT_LENGTH")
+    if not declared:
+        return
+    size = get_content_length(declared, environ.get("HTTP_TRANSFER_ENCODING"))
+    if size is not None and size > largest:
         raise _too_large(largest)
 
 
@@ -111,11 +126,12 @@ def _too_large(largest: int) -> TinyBaseError:
     )
 
 
-def _check_type(request: Request) -> None:
+def _check_type(environ: dict[str, Any]) -> None:
     # A missing type is read as JSON; a form of a web page always states its own.
-    if request.mimetype not in ("application/json", ""):
+    given = environ.get("CONTENT_TYPE", "")
+    if given not in _JSON and parse_options_header(given)[0].lower() not in _JSON:
         raise _unsupported("Send the body as Content-Type: application/json.")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise _unsupported("Send the body uncompressed, without Content-Encoding.")
 
 

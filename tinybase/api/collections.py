@@ -112,7 +112,7 @@ def create_collection(call: Call) -> object:
 def get_collection(call: Call) -> object:
     """Return a collection."""
     collection = call.services.collections.visible(call.actor, call.path["collection_name"])
-    known = parse_versions(call.request.headers.get("If-None-Match"), "If-None-Match", weak=True)
+    known = parse_versions(call.header("If-None-Match"), "If-None-Match", weak=True)
     if known is not None and collection.version in known:
         return Answer(status=304, headers={"ETag": etag(collection.version)})
     return _answer(collection)
@@ -134,7 +134,7 @@ def update_collection(call: Call) -> object:
     A dry run answers `{"valid", "records_checked", "conflicts"}` instead of the collection.
     """
     name, query = call.path["collection_name"], call.query
-    if_match = parse_versions(call.request.headers.get("If-Match"), "If-Match")
+    if_match = parse_versions(call.header("If-Match"), "If-Match")
     collections = call.services.collections
     if query["dry_run"]:
         report = collections.check(name, **call.body, if_match=if_match)
@@ -152,7 +152,7 @@ def update_collection(call: Call) -> object:
 )
 def delete_collection(call: Call) -> object:
     """Delete a collection and all its records."""
-    if_match = parse_versions(call.request.headers.get("If-Match"), "If-Match")
+    if_match = parse_versions(call.header("If-Match"), "If-Match")
     call.services.collections.delete(call.path["collection_name"], if_match=if_match)
     return Answer()
 

@@ -116,17 +116,17 @@ class Contributed:
     def _limit_body(self, route: Route, environ: dict[str, Any]) -> None:
         own = route.declaration.body_bytes
         largest = self._services.config.limits.body_bytes if own is None else own
-        refuse_declared_size(request, largest)
+        refuse_declared_size(request.environ, largest)
         environ["wsgi.input"] = bounded(environ["wsgi.input"], largest)
 
     def _identify(self, route: Route) -> Actor:
         """Return who is calling, if the route admits them."""
-        current = plain(request)
+        environ = request.environ
         call = Call(
             services=self._services,
-            request=current,
+            environ=environ,
             request_id=request_id(),
-            address=self._address_of(current),
+            address=self._address_of(environ),
             path={},
         )
         actor = identify(call, _ANY_ROUTE)
@@ -134,7 +134,7 @@ class Contributed:
             return actor
         is_token = actor.kind is ActorKind.APPLICATION
         level = Who.ADMIN if route.level == "admin" or is_token else Who.USER
-        return admit(actor, level, current.method)
+        return admit(actor, level, call.method)
 
     def _visit(
         self, snapshot: Snapshot, site: Site, route: Route, environ: dict[str, Any], actor: Actor

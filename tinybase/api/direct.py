@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from flask import Flask, request_finished, request_started
-from flask.wrappers import Request
 
 from tinybase.api.cors import Cors
 from tinybase.api.dispatch import Endpoint
-from tinybase.api.headers import check_head, complete, entered
+from tinybase.api.headers import check_head, complete, enter, leave
 from tinybase.api.reply import Reply
 
 if TYPE_CHECKING:
@@ -64,10 +63,13 @@ class DirectEntry:
         found = self._find(environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""))
         if found is None or self._extras() != self._ours:
             return self._flask(environ, start_response)
-        with entered(environ):
+        token = enter(environ)
+        try:
             reply = self._answer(*found, environ)
             self._cors(environ, reply.headers)
             complete(environ, reply.headers)
+        finally:
+            leave(token)
         return reply.send(start_response)
 
     def _add(self, path: str, endpoint: Endpoint) -> None:
@@ -115,6 +117,6 @@ class DirectEntry:
     def _answer(self, endpoint: Endpoint, path: dict[str, str], environ: WSGIEnvironment) -> Reply:
         try:
             check_head(environ)
-            return endpoint.answer(Request(environ), path)
+            return endpoint.answer(environ, path)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             return self._answer_error(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ from tinybase.api.fields import parse_id
 from tinybase.api.headers import note_actor, note_route, request_id
 from tinybase.api.idempotency import answer_once, check_header
 from tinybase.api.operation import Answer, Call, Operation
-from tinybase.api.query import load_query, parse_query
+from tinybase.api.query import QueryReader
 from tinybase.api.reply import Reply
 from tinybase.api.schemas import AnyObject
 from tinybase.api.services import Services
@@ -33,7 +32,8 @@ class Endpoint:
         self._services = services
         self._address_of = address_of
         self._reader = BodyReader(services.config, operation.body_limit)
-        self._query = operation.query() if operation.query else None
+        schema = operation.query() if operation.query else None
+        self._query = QueryReader(schema, operation.query_patterns)
         self._body = operation.body() if operation.body else None
         self._answers = {
             status: schema() if schema and not issubclass(schema, AnyObject) else None
@@ -42,18 +42,21 @@ class Endpoint:
 
     def __call__(self, **path: str) -> Response:
         """Answer Flask's current request."""
-        return self.answer(plain(request), path).as_response()
+        return self.answer(request.environ, path).as_response()
 
-    def answer(self, current: Request, path: Mapping[str, str]) -> Reply:
-        """Answer a request, which must be the current one."""
-        note_route(current.environ, self.operation.template)
-        self._reader.check_declared_size(current)
+    def answer(self, environ: dict[str, Any], path: dict[str, Any]) -> Reply:
+        """Answer a request, which must be the current one.
+
+        :param path: the parameters in its path, which are parsed in place.
+        """
+        note_route(environ, self.operation.template)
+        self._reader.check_declared_size(environ)
         call = Call(
             services=self._services,
-            request=current,
-            request_id=request_id(),
-            address=self._address_of(current),
-            path=dict(path),
+            environ=environ,
+            request_id=request_id(environ),
+            address=self._address_of(environ),
+            path=path,
         )
         with self._services.host.bound():
             self._identify(call)
@@ -68,8 +71,8 @@ class Endpoint:
         """Find out who is calling."""
         count_attempt(call, self.operation)
         actor = identify(call, self.operation)
-        call.actor = admit(actor, self.operation.who, call.request.method)
-        note_actor(call.request.environ, call.actor)
+        call.actor = admit(actor, self.operation.who, call.method)
+        note_actor(call.environ, call.actor)
 
     def _admit(self, call: Call) -> None:
         """Refuse who may not, before looking at what they want."""
@@ -87,10 +90,9 @@ class Endpoint:
     def _read(self, call: Call) -> None:
         operation = self.operation
         check_header(call, operation)
-        call.raw_query = parse_query(call.request.query_string)
-        call.query = load_query(call.raw_query, self._query, operation.query_patterns)
+        call.raw_query, call.query = self._query.read(call.environ.get("QUERY_STRING", ""))
         if self._body is not None:
-            data = self._reader.read(call.request, required=operation.body_required)
+            data = self._reader.read(call.environ, required=operation.body_required)
             call.body = load_body(data, self._body)
 
     def _carry_out(self, call: Call) -> Reply:

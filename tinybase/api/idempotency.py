@@ -31,8 +31,10 @@ def check_header(call: Call, operation: Operation) -> None:
 
     :raises BadRequest: ``idempotency_not_supported`` or ``invalid_header``.
     """
-    key = call.request.headers.get(HEADER)
-    if key is None or operation.method not in _CHANGING:
+    if operation.method not in _CHANGING:
+        return
+    key = call.header(HEADER)
+    if key is None:
         return
     if operation.repetition is None:
         raise BadRequest(
@@ -47,7 +49,7 @@ def check_header(call: Call, operation: Operation) -> None:
 
 def answer_once(call: Call, operation: Operation, respond: Callable[[], Reply]) -> Reply:
     """Return the answer to a request; carry it out only if that was not done before."""
-    key = call.request.headers.get(HEADER)
+    key = call.header(HEADER)
     if key is None or operation.repetition is None:
         return respond()
     request, kept = _repeatable(call, key), call.services.kept_answers

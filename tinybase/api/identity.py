@@ -4,35 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Request
-
 from tinybase.actors import ANONYMOUS, Actor
 from tinybase.host import caused_by, event_facts
 from tinybase.host.sites import heard
 from tinybase_hookspecs import RequestEvent
 
 if TYPE_CHECKING:
-    from tinybase.api.services import Services
+    from tinybase.api.operation import Call
 
 
-def recognised(
-    services: Services, request: Request, *, request_id: str, address: str
-) -> Actor | None:
+def recognised(call: Call) -> Actor | None:
     """Return the user whom an extension knows by something in the request, or ``None``.
 
     :raises Unauthenticated: for a user who does not exist or is not active.
     :raises TinyBaseError: ``Rejected`` or ``extension_error``.
     """
+    services = call.services
     hook = heard(services.host, "tinybase_authenticate")
     if hook is None:
         return None
-    with caused_by(actor=ANONYMOUS, origin="http", request_id=request_id):
+    request = call.request
+    with caused_by(actor=ANONYMOUS, origin="http", request_id=call.request_id):
         event = RequestEvent(
             request.method,
             request.path,
             request.query_string.decode("latin-1"),
             {name.lower(): value for name, value in request.headers.items()},
-            address,
+            call.address,
             **event_facts(),
         )
         identity = hook(event=event)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pluggy
-from flask.wrappers import Request
 
 from tinybase.api.addresses import AddressReader
 from tinybase.api.cors import Cors
@@ -92,7 +91,7 @@ class Middleware:
             _path(environ),
             environ.get("QUERY_STRING", ""),
             dict(_request_headers(environ)),
-            self._address_of(Request(environ)),
+            self._address_of(environ),
             **event_facts(),
         )
         answer: Answer | None = hook(event=event)

@@ -21,13 +21,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from flask import Request
-from werkzeug.datastructures import MultiDict
 
 from tinybase.actors import ANONYMOUS, Actor
 from tinybase.api.identity import recognised
+from tinybase.api.query import NO_QUERY, RawQuery
 from tinybase.api.schemas import Query, Schema
 from tinybase.api.services import Services
 from tinybase.auth.opaque import is_ours
@@ -41,6 +41,9 @@ _REPETITION_ERRORS = ("idempotency_key_reused", "idempotency_in_progress")
 _REPETITION_HEADERS = ("Idempotency-Key", "Idempotency-Replayed")
 PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 """A parameter in a path: its converter, if it has one, and its name."""
+
+REQUEST: Final = "werkzeug.request"
+"""Where Werkzeug leaves a request in its environment."""
 
 _BEARER = re.compile(r"bearer +(\S.*)", re.IGNORECASE)
 
@@ -92,20 +95,37 @@ class Call:
     """
 
     services: Services
-    request: Request
+    environ: dict[str, Any]
     request_id: str
     address: str
     path: dict[str, Any]
     actor: Actor = ANONYMOUS
-    raw_query: MultiDict[str, str] = field(default_factory=MultiDict)
+    raw_query: RawQuery = NO_QUERY
     query: dict[str, Any] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def request(self) -> Request:
+        """Return the request as Flask has it, which is made when it is first asked for."""
+        request: Request | None = self.environ.get(REQUEST)
+        return request or Request(self.environ)
+
+    @property
+    def method(self) -> str:
+        """Return the method of the request."""
+        method: str = self.environ["REQUEST_METHOD"]
+        return method
+
+    def header(self, name: str) -> str | None:
+        """Return a header of the request."""
+        value: str | None = self.environ.get(f"HTTP_{name.upper().replace('-', '_')}")
+        return value
+
+    @property
     def bearer(self) -> str | None:
         """Return the bearer token of the request; other schemes count as none."""
-        return bearer_token(self.request.headers.get("Authorization"))
+        return bearer_token(self.environ.get("HTTP_AUTHORIZATION"))
 
     def identify(self) -> Actor:
         """Return who is calling: whom the bearer token says, else whom an extension recognises.
@@ -116,9 +136,7 @@ class Call:
         token, tokens = self.bearer, self.services.tokens
         if token is not None and is_ours(token):
             return tokens.authenticate(token)
-        actor = recognised(
-            self.services, self.request, request_id=self.request_id, address=self.address
-        )
+        actor = recognised(self)
         if actor is None:
             return ANONYMOUS if token is None else tokens.authenticate(token)
         return actor

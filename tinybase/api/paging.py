@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from tinybase.api import fields
 from tinybase.api.operation import Call
@@ -13,8 +13,6 @@ from tinybase.api.schemas import Query, Schema
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 1_000
 LARGEST_OFFSET = 10_000_000
-
-_PLACES = frozenset({"cursor", "offset"})
 
 
 class PageQuery(Query):
@@ -51,6 +49,7 @@ def next_link(call: Call, cursor: str | None) -> dict[str, str]:
     """Return the header that leads to the page that begins at a cursor, if there is one."""
     if cursor is None:
         return {}
-    kept = [pair for pair in call.raw_query.items(multi=True) if pair[0] not in _PLACES]
-    query = urlencode([*kept, ("cursor", cursor)])
-    return {"Link": f'<{quote(call.request.path)}?{query}>; rel="next"'}
+    kept, place = call.raw_query.of_any_page, f"cursor={quote(cursor, safe='')}"
+    query = f"{kept}&{place}" if kept else place
+    path = call.environ["PATH_INFO"].encode("latin-1")  # as which WSGI has its bytes
+    return {"Link": f'<{quote(path)}?{query}>; rel="next"'}

@@ -5,28 +5,74 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from marshmallow import ValidationError
 from marshmallow.fields import List
-from werkzeug.datastructures import MultiDict
+from werkzeug.datastructures import ImmutableMultiDict
 
 from tinybase.api.json import TEXT_FAULTS, text_fault
 from tinybase.api.schemas import Query, load_faults
 from tinybase.errors import BadRequest, Fault, Invalid
 
 _LONGEST_ECHO = 100
+_LONGEST_KEPT = 300
+_MOST_KEPT = 500
+_PLACES = frozenset({"cursor", "offset"})
 
 
-def parse_query(raw: bytes) -> MultiDict[str, str]:
+class RawQuery(ImmutableMultiDict[str, str]):
+    """The keys and values of a query string, in their order."""
+
+    @cached_property
+    def of_any_page(self) -> str:
+        """Return it as a query string, without what says which page is wanted."""
+        kept = [pair for pair in self.items(multi=True) if pair[0] not in _PLACES]
+        return urlencode(kept)
+
+
+NO_QUERY = RawQuery()
+
+
+class QueryReader:
+    """Reads the query strings of one operation.
+
+    What one means is kept for the next request: programs ask for the same few kinds of pages.
+    """
+
+    def __init__(self, schema: Query | None, patterns: Sequence[re.Pattern[str]]) -> None:
+        self._schema = schema
+        self._patterns = patterns
+        self._known: dict[str, tuple[RawQuery, dict[str, Any]]] = {}
+
+    def read(self, text: str) -> tuple[RawQuery, dict[str, Any]]:
+        """Return what a query string has, and the checked parameters, defaults included.
+
+        :raises BadRequest: for a key that is unknown, or repeated though it has one value.
+        :raises Invalid: for values that do not fit, and what :func:`parse_query` refuses.
+        """
+        known = self._known.get(text)
+        if known is None:
+            raw = parse_query(text)
+            known = raw, load_query(raw, self._schema, self._patterns)
+            if len(text) <= _LONGEST_KEPT:
+                if len(self._known) >= _MOST_KEPT:
+                    self._known.clear()
+                self._known[text] = known
+        return known[0], known[1].copy()
+
+
+def parse_query(text: str) -> RawQuery:
     """Split a query string into its keys and values, in their order.
 
     :raises Invalid: for what is not UTF-8 behind its percent signs, or cannot be stored.
     """
-    if not raw:
-        return MultiDict()
+    if not text:
+        return NO_QUERY
     try:
+        raw = text.encode("latin-1")  # as which WSGI has its bytes
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError as error:
         message = "Must be UTF-8, percent-encoded."
@@ -35,11 +81,11 @@ def parse_query(raw: bytes) -> MultiDict[str, str]:
         fault = text_fault(key) or text_fault(value)
         if fault:
             raise Invalid([Fault(("query", key.replace("\0", "")), TEXT_FAULTS[fault], fault)])
-    return MultiDict(pairs)
+    return RawQuery(pairs)
 
 
 def load_query(
-    values: MultiDict[str, str], schema: Query | None, patterns: Sequence[re.Pattern[str]]
+    values: RawQuery, schema: Query | None, patterns: Sequence[re.Pattern[str]]
 ) -> dict[str, Any]:
     """Return the checked parameters, defaults included.
 
@@ -51,14 +97,13 @@ def load_query(
         return {}
     given = _given(values, schema, patterns) if values else {}
     try:
-        return schema.read(given)
+        loaded: dict[str, Any] = schema.load(given)
     except ValidationError as error:
         raise Invalid(load_faults(error.messages, "query")) from error
+    return loaded
 
 
-def _given(
-    values: MultiDict[str, str], schema: Query, patterns: Sequence[re.Pattern[str]]
-) -> dict[str, Any]:
+def _given(values: RawQuery, schema: Query, patterns: Sequence[re.Pattern[str]]) -> dict[str, Any]:
     """Return the values that are given for what the schema declares."""
     known = {field.data_key or name: field for name, field in schema.load_fields.items()}
     _check_known(values, known, patterns)

@@ -276,7 +276,7 @@ def get_record(call: Call) -> object:
     record = call.services.records.answer(
         call.actor, _sight(call), call.path["record_id"], fields=_fields(call.query)
     )
-    known = parse_versions(call.request.headers.get("If-None-Match"), "If-None-Match", weak=True)
+    known = parse_versions(call.header("If-None-Match"), "If-None-Match", weak=True)
     if known is not None and record.version in known and not record.is_redacted:
         return Answer(status=304, headers={"ETag": etag(record.version)})
     return Answer(record.content, headers={"ETag": etag(record.version)})
@@ -417,11 +417,11 @@ def _data(call: Call) -> dict[str, Any]:
 
 
 def _if_match(call: Call) -> Versions | None:
-    return parse_versions(call.request.headers.get("If-Match"), "If-Match")
+    return parse_versions(call.header("If-Match"), "If-Match")
 
 
 def _only_new(call: Call) -> bool:
-    header = call.request.headers.get("If-None-Match")
+    header = call.header("If-None-Match")
     if header is not None and header.strip() != "*":
         raise BadRequest("If-None-Match can only be * here.", code="invalid_header")
     return header is not None

@@ -7,7 +7,6 @@ A schema's class name is its component name in the OpenAPI document. Declare fie
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import Any, ClassVar
 
 import marshmallow
@@ -24,9 +23,6 @@ _MESSAGES: dict[str, str] = {
     "unknown": Message("Unknown field.", "unknown_field"),
     "type": Message("Must be a JSON object.", "invalid_type"),
 }
-
-_MOST_KEPT = 200
-_LONGEST_KEPT = 100
 
 
 class Schema(marshmallow.Schema):
@@ -45,39 +41,6 @@ class Query(Schema):
     """The parameters of a query string. A key may be repeated where its field is a list."""
 
     is_query = True
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._known: dict[tuple[tuple[str, str], ...], Mapping[str, Any]] = {}
-
-    def read(self, given: Mapping[str, str | list[str]]) -> dict[str, Any]:
-        """Return what the given parameters mean, and the defaults of the others.
-
-        It is kept for the next request: programs ask for the same few kinds of pages.
-
-        :raises ValidationError: for values that do not fit.
-        """
-        if not given:
-            return dict(self.defaults)
-        texts = tuple([(key, text) for key, text in given.items() if isinstance(text, str)])
-        if len(texts) < len(given) or sum([len(text) for _, text in texts]) > _LONGEST_KEPT:
-            return dict(self.load(given))
-        known = self._known.get(texts)
-        if known is None:
-            known = self.load(given)
-            if len(self._known) >= _MOST_KEPT:
-                self._known.clear()
-            self._known[texts] = known
-        return dict(known)
-
-    @cached_property
-    def defaults(self) -> Mapping[str, Any]:
-        """Return what a query string without any parameter means.
-
-        :raises ValidationError: when there must be one.
-        """
-        loaded: Mapping[str, Any] = self.load({})
-        return loaded
 
 
 class Patch(Schema):

@@ -33,7 +33,7 @@ def identify(call: Call, operation: Operation) -> Actor:
         return call.actor
     try:
         actor = call.identify()
-        note_caller(call.request.environ, actor)
+        note_caller(call.environ, actor)
     except TinyBaseError:
         _count_caller(call, operation, call.actor)
         raise
@@ -46,14 +46,12 @@ def _count_caller(call: Call, operation: Operation, actor: Actor) -> None:
     if operation.limit or operation.tag == _UNLIMITED_TAG:
         return
     name = "anonymous" if actor.is_anonymous else "authenticated"
-    _count(call, name, str(actor.user_id or actor.token_id or call.address))
+    if call.services.rate_limits.applies(name):
+        _count(call, name, str(actor.user_id or actor.token_id or call.address))
 
 
 def _count(call: Call, name: str, key: str) -> None:
-    limits = call.services.rate_limits
-    if not limits.applies(name):
-        return
-    state = limits.check(name, key)
+    state = call.services.rate_limits.check(name, key)
     if state:
         for header, value in state.headers().items():
             add_header(header, value)

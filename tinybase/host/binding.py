@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 
 from tinybase.host.snapshot import Snapshot
 
 
 class _Hold:
-    """What one request holds on to."""
+    """What one request holds on to, for as long as a block runs."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
+    __slots__ = ("_binding", "_token", "snapshot")
+
+    snapshot: Snapshot
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+
+    def __enter__(self) -> None:
+        self.snapshot = self._binding.enter()
+        self._token = self._binding.held.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._binding.held.reset(self._token)
+        self.snapshot.leave()
 
 
 class Binding:
@@ -22,24 +34,17 @@ class Binding:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.current = snapshot
-        self._held: ContextVar[_Hold | None] = ContextVar("tinybase_snapshot", default=None)
+        self.held: ContextVar[_Hold | None] = ContextVar("tinybase_snapshot", default=None)
 
     @property
     def snapshot(self) -> Snapshot:
         """Return the snapshot that the present request keeps to, else the one in force."""
-        hold = self._held.get()
+        hold = self.held.get()
         return self.current if hold is None else hold.snapshot
 
-    @contextmanager
-    def bound(self) -> Iterator[None]:
+    def bound(self) -> AbstractContextManager[None]:
         """Keep to one snapshot while the block runs, whatever is switched meanwhile."""
-        hold = _Hold(self._enter())
-        token = self._held.set(hold)
-        try:
-            yield
-        finally:
-            self._held.reset(token)
-            hold.snapshot.leave()
+        return _Hold(self)
 
     @contextmanager
     def released(self) -> Iterator[None]:
@@ -48,17 +53,17 @@ class Binding:
         For a request that switches: it would wait for itself, or two of them for each
         other, and would not see what it has done.
         """
-        hold = self._held.get()
+        hold = self.held.get()
         if hold is None:
             yield
             return
         hold.snapshot.leave()
-        token = self._held.set(None)
+        token = self.held.set(None)
         try:
             yield
         finally:
-            self._held.reset(token)
-            hold.snapshot = self._enter()
+            self.held.reset(token)
+            hold.snapshot = self.enter()
 
     def share(self) -> Callable[[], None]:
         """Count a job that outlives its request; return what counts it out again."""
@@ -66,7 +71,8 @@ class Binding:
         snapshot.enter()
         return snapshot.leave
 
-    def _enter(self) -> Snapshot:
+    def enter(self) -> Snapshot:
+        """Count somebody who works with the snapshot in force, and return it."""
         while True:
             snapshot = self.current
             snapshot.enter()
