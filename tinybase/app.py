@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flask import Flask
 
 from tinybase.api.registration import register
 from tinybase.config import Config
-from tinybase.packages.extensions import Extensions
+from tinybase.db import Database
 from tinybase.wiring import wire
+
+if TYPE_CHECKING:
+    from tinybase.collections.owned import OwnedCollections
+    from tinybase.host import Host
+    from tinybase.packages.extensions import Extensions
 
 
 def create_app(config: Config) -> Flask:
@@ -19,6 +26,15 @@ def create_app(config: Config) -> Flask:
 
     :raises ConfigError: for a database address that cannot be used.
     """
-    app = wire(config, Extensions)
+    app = wire(config, _make_extensions)
     register(app, app.extensions["tinybase"])
     return app
+
+
+def _make_extensions(
+    config: Config, database: Database, host: Host, owned: OwnedCollections
+) -> Extensions:
+    # An eighth of all there is to import, for what admins do now and then.
+    from tinybase.packages.extensions import Extensions  # noqa: PLC0415
+
+    return Extensions(config, database, host, owned)

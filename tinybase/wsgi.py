@@ -20,6 +20,7 @@ from tinybase.api.services import Services
 from tinybase.app import create_app
 from tinybase.db import migrate
 from tinybase.errors import Conflict
+from tinybase.packages.generations import Generations
 
 STOP = "tinybase.stop"
 """Under this name ``app.extensions`` has what ends the application; calling it twice is fine."""
@@ -52,7 +53,8 @@ def application(ask_for_replacement: Callable[[], None] | None = None) -> Flask:
     app.extensions[STOP] = Finalize(None, services.close, exitpriority=10)
     services.host.ask_for_replacement = ask_for_replacement
     with suppress(Conflict, OSError):  # somebody is at it, or nothing may be written here
-        services.extensions.recover()
+        if Generations(config.instance).unfinished() is not None:
+            services.extensions.recover()
     services.functions.close_abandoned()
     services.collections.repair_indexes()
     services.host.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from tinybase.api import fields
@@ -11,8 +12,9 @@ from tinybase.api.paging import PageAnswer, PageQuery, page
 from tinybase.api.schemas import Patch, Query, Schema
 from tinybase.db import utcnow
 from tinybase.errors import BadRequest, Conflict, Forbidden
-from tinybase.packages import addresses
-from tinybase.packages.plan import Plan, document
+
+if TYPE_CHECKING:
+    from tinybase.packages.plan import Plan
 
 operations = Operations("extensions")
 
@@ -324,6 +326,8 @@ def create_extension(call: Call) -> object:
 )
 def plan_extension(call: Call) -> object:
     """Return what an installation would do, and what the code does; nothing is changed."""
+    from tinybase.packages.plan import document  # noqa: PLC0415 - see create_app
+
     address, ref = _source(call)
     return document(call.services.extensions.plan(address, ref=ref), utcnow())
 
@@ -338,6 +342,8 @@ def _source(call: Call) -> tuple[str, str | None]:
 
     A text that is no address is told so even where the switch is off.
     """
+    from tinybase.packages import addresses  # noqa: PLC0415 - see create_app
+
     address, ref = call.body["repo_url"], call.body.get("ref")
     if address.startswith((".", "/", "~")):
         # Not even looked at: an answer could tell which files the server has.

@@ -15,7 +15,6 @@ from tinybase import logs
 from tinybase.cli import context
 from tinybase.cli.importing import without_collector
 from tinybase.config import Config
-from tinybase.packages.lock import FILE_NAME, Lock
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +81,8 @@ def serve(environ: dict[str, str], *, reload: bool, open_: bool) -> None:
 
 def _sources(config: Config) -> Iterator[Path]:
     """Yield the folders that people edit: the instance and its editable extensions."""
+    from tinybase.packages.lock import FILE_NAME, Lock  # noqa: PLC0415 - only for --reload
+
     yield config.instance
     for extension in Lock.read(config.instance / FILE_NAME).extensions.values():
         folder = Path(extension.address)
