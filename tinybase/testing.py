@@ -20,6 +20,7 @@ would give.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -133,10 +134,12 @@ class Running:
         instance = str(self.services.config.instance)
         with self._acting(SYSTEM), CliRunner().isolation(stdin) as (stdout, stderr, _):
             try:
-                code = run_command(["-C", instance, "x", *words], self.services)
+                line = ["-C", instance, "x", "--traceback", *words]
+                code = run_command(line, self.services)
             except SystemExit as error:
                 code = error.code if isinstance(error.code, int) else int(error.code is not None)
             written = [stream.getvalue().decode() for stream in (stdout, stderr)]
+        sys.stderr.write(written[1])  # pytest shows it when the test fails
         self._wait()
         return Ended(code, *written)
 
@@ -269,7 +272,7 @@ def _require(state: ExtensionState) -> None:
         raise refusal(state.name, state.reason or "", state.package)
     if state.status != "enabled":
         reason = (state.reason or "").rstrip(".")
-        raise Conflict(
-            f"{state.name} does not run, it is {state.status}: {reason}.",
-            code="extension_load_failed",
-        )
+        told = f"{state.name} does not run, it is {state.status}: {reason}."
+        if state.status == "needs_config":
+            told += " In a test: running(..., settings={...})."
+        raise Conflict(told, code="extension_load_failed")

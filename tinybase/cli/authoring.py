@@ -83,19 +83,24 @@ def new(
 @click.command("validate")
 @_path_argument
 @click.option("--strict", is_flag=True, help="Let warnings count as errors.")
+@click.option("--read-only", is_flag=True, help="Read the code and do not run it.")
 @click.option("--github", is_flag=True, help="Print annotations for a workflow of GitHub.")
 @json_option
-def validate_command(*, path: Path, strict: bool, github: bool, as_json: bool) -> None:
+def validate_command(
+    *, path: Path, strict: bool, read_only: bool, github: bool, as_json: bool
+) -> None:
     """Find what is wrong with an extension, before anybody installs it.
 
-    PATH is its folder, by default the current one. Its code is read, never run: the
-    manifest, entry point, handlers that cannot work, undeclared imports, secrets, README,
-    licence and version. Exit code 1 means that there is an error.
+    PATH is its folder, by default the current one. It is read first: the manifest, entry
+    point, handlers that cannot work, undeclared imports, secrets, README, licence and
+    version. If that finds no error, it is loaded as install does, in a process of its own,
+    which runs its code; --read-only leaves that out. Exit code 1 means that there is an error.
 
     \b
     Examples:
       tinybase extensions validate
       tinybase extensions validate ./my-extension --strict
+      tinybase extensions validate ./from-somebody --read-only
       tinybase extensions validate --github
     """
     if github and as_json:
@@ -104,7 +109,7 @@ def validate_command(*, path: Path, strict: bool, github: bool, as_json: bool) -
     from tinybase.functions.registration import check_declaration  # noqa: PLC0415
     from tinybase.packages.validation import validate  # noqa: PLC0415
 
-    report = validate(path, check_declaration)
+    report = validate(path, check_declaration, load=not read_only)
     if as_json:
         emit_json(_as_document(report))
     else:
@@ -178,7 +183,7 @@ def _as_document(report: Report) -> dict[str, object]:
 
 def _line(item: Finding, path: Path) -> str:
     place = _shown(item, path) + (f":{item.line}" if item.line else "")
-    return f"{place}: {item.severity}: {item.message}. {item.remedy}"
+    return f"{place}: {item.severity}: {_sentences(item)}"
 
 
 def _annotation(item: Finding, path: Path) -> str:
@@ -187,7 +192,11 @@ def _annotation(item: Finding, path: Path) -> str:
     written = ",".join(
         f"{key}={_escaped(str(value), property_=True)}" for key, value in places.items() if value
     )
-    return f"::{item.severity} {written}::{_escaped(f'{item.message}. {item.remedy}')}"
+    return f"::{item.severity} {written}::{_escaped(_sentences(item))}"
+
+
+def _sentences(item: Finding) -> str:
+    return f"{item.message}. {item.remedy}".rstrip()
 
 
 def _escaped(text: str, *, property_: bool = False) -> str:

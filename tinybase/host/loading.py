@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 
 import pluggy
@@ -169,9 +170,20 @@ def _import(entry_point: EntryPoint) -> object:
 
 
 def _failure(error: BaseException, name: str) -> LoadError:
-    failure = LoadError(f"{type(error).__name__}: {_explain(error)} (importing {name})")
+    where = f"importing {name}{_place(error, name.partition('.')[0])}"
+    failure = LoadError(f"{type(error).__name__}: {_explain(error)} ({where})")
     failure.__cause__ = error
     return failure
+
+
+def _place(error: BaseException, package: str) -> str:
+    """Return the line of the package that was being carried out last, as its author knows it."""
+    lines = [
+        f"; {Path(frame.f_code.co_filename).name}, line {line}"
+        for frame, line in walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == package
+    ]
+    return lines[-1] if lines else ""
 
 
 def _explain(error: BaseException) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
 from importlib.metadata import Distribution
 from importlib.metadata._meta import SimplePath
+from importlib.util import spec_from_file_location
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
 
 from tinybase.errors import Conflict
-from tinybase.extensions.rows import forget
 from tinybase.host.discovery import Candidate, describe
+from tinybase.host.loading import unload
 from tinybase.packages import manifest
 from tinybase.packages.validation.findings import Finding, Severity
 from tinybase.packages.validation.handlers import CheckFunction
@@ -33,14 +36,28 @@ def import_from(root: Path, check_function: CheckFunction) -> ModuleType:
         handlers would not run because nothing imports their module.
     """
     project = _read(root)
-    files = files_of(project, _refuse)
+    path = _path(project)
     known = sys.modules.get(project.package)
-    if known is not None and Path(known.__file__ or "").resolve() == files[project.package]:
+    if known is not None and Path(known.__file__ or "").resolve() == path:
         return known
     for finding in validate(root, check_function).findings:
         if finding.code == _SILENT:
             raise _refusal(finding)
-    return _import(project.package, files[project.package])
+    lead_to(root)
+    try:
+        return importlib.import_module(project.package)
+    except BaseException:
+        unload(project.package)
+        raise
+
+
+def lead_to(root: Path) -> None:
+    """Let Python import the package in a folder under the name that it will be installed as.
+
+    :raises Conflict: ``extension_load_failed``, when there is none.
+    """
+    project = _read(root)
+    sys.meta_path.insert(0, _Finder(project.package, _path(project)))
 
 
 def candidate_in(root: Path) -> Candidate:
@@ -57,7 +74,7 @@ class _InFolder(Distribution):
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        package = files_of(project, _refuse)[project.package].parent
+        package = _path(project).parent
         self._files = {
             "METADATA": "\n".join(_headers(project)),
             **{
@@ -99,17 +116,24 @@ def _refusal(finding: Finding) -> Conflict:
     return Conflict(f"{place}: {finding.message}. {finding.remedy}", code="extension_load_failed")
 
 
-def _import(package: str, path: Path) -> ModuleType:
-    folders = [str(path.parent)] if path.name == "__init__.py" else None
-    spec = importlib.util.spec_from_file_location(package, path, submodule_search_locations=folders)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} cannot be imported as a module")
-    module = sys.modules[package] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        for name in [n for n in sys.modules if n == package or n.startswith(f"{package}.")]:
-            del sys.modules[name]
-        forget(package)
-        raise
-    return module
+def _path(project: Project) -> Path:
+    return files_of(project, _refuse)[project.package]
+
+
+class _Finder(MetaPathFinder):
+    """Finds one package, wherever its modules are."""
+
+    def __init__(self, package: str, path: Path) -> None:
+        self._package = package
+        self._path = path
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002 - Python's form
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        if fullname != self._package:
+            return None
+        folders = [str(self._path.parent)] if self._path.name == "__init__.py" else None
+        return spec_from_file_location(fullname, self._path, submodule_search_locations=folders)

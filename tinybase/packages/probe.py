@@ -20,7 +20,7 @@ from tinybase import config as configuration
 from tinybase.config import Config
 from tinybase.host.building import SnapshotBuilder
 from tinybase.host.desired import Wish
-from tinybase.host.discovery import SearchPath, find_candidates
+from tinybase.host.discovery import Candidate, SearchPath, find_candidates
 from tinybase.host.guard import Surroundings
 from tinybase.host.recorder import FlightRecorder
 from tinybase.packages.observation import FunctionFacts, Observation
@@ -32,7 +32,7 @@ they are of other rooms; here, as in a worker, the whole application is put toge
 
 
 def probe(order: dict[str, Any]) -> Observation:
-    """Load what is wanted of a generation and say what became of each extension."""
+    """Load what is wanted of a generation, or from a folder, and say what became of it."""
     search_path = SearchPath()
     generation = order["generation"]
     search_path.follow(Path(generation).resolve() if generation else None)
@@ -43,7 +43,9 @@ def probe(order: dict[str, Any]) -> Observation:
         pkgutil.resolve_name(_CHECKS),
     )
     wishes = {name: Wish(*wish) for name, wish in order["wishes"].items()}
-    snapshot = builder.build(find_candidates(search_path.generation), wishes)
+    folder = order["folder"]
+    found = _in(Path(folder)) if folder else find_candidates(search_path.generation)
+    snapshot = builder.build(found, wishes)
     functions: Any = snapshot.functions
     return Observation(
         {name: snapshot.states[name] for name in sorted(snapshot.states)},
@@ -52,6 +54,14 @@ def probe(order: dict[str, Any]) -> Observation:
         snapshot.project_failures,
         snapshot.arrangement.circles,
     )
+
+
+def _in(folder: Path) -> list[Candidate]:
+    # What reads the folders of authors is of no use where extensions are installed.
+    from tinybase.packages.in_folder import candidate_in, lead_to  # noqa: PLC0415
+
+    lead_to(folder)
+    return [candidate_in(folder)]
 
 
 def _config(order: dict[str, Any]) -> Config:

@@ -60,18 +60,21 @@ class Verifier:
         *,
         expected: int = 1,
         everything: bool = False,
+        folder: Path | None = None,
     ) -> Observation:
         """Return what becomes of the extensions when a worker loads this set.
 
         :param expected: how many extensions there are, which decides how long it may take.
         :param everything: also load what safe mode, the setting ``extensions.load``, leaves
             out.
+        :param folder: load the extension in it, which is not installed, and no other.
         :raises Conflict: ``extension_load_failed``, when nothing can be found out.
         """
         killers: dict[str, str] = {}
         while True:
             off = {name: Wish(is_enabled=False) for name in killers}
-            answer = self._once(generation, {**wishes, **off}, expected, everything=everything)
+            wanted = {**wishes, **off}
+            answer = self._once(generation, wanted, expected, everything=everything, folder=folder)
             if not isinstance(answer, _Death):
                 dead = {
                     name: replace(answer.states[name], status="failed", reason=reason)
@@ -95,6 +98,7 @@ class Verifier:
         expected: int,
         *,
         everything: bool,
+        folder: Path | None,
     ) -> Observation | _Death:
         with tempfile.TemporaryDirectory(prefix="tinybase-probe-") as name:
             answer = Path(name, "answer.json")
@@ -105,6 +109,7 @@ class Verifier:
                     key: (wish.is_enabled, wish.quarantine_reason) for key, wish in wishes.items()
                 },
                 "everything": everything,
+                "folder": str(folder.resolve()) if folder else None,
                 "recordings": name,
                 "answer": str(answer),
             }

@@ -8,16 +8,25 @@ from pathlib import Path
 from tinybase.host.loading import EntryPoint
 from tinybase.packages import candidates, manifest
 from tinybase.packages.validation import dependencies, project, repository, secrets
-from tinybase.packages.validation.findings import Finding, Report, error, from_sentence, in_order
+from tinybase.packages.validation.findings import (
+    Finding,
+    Report,
+    Severity,
+    error,
+    from_sentence,
+    in_order,
+)
 from tinybase.packages.validation.handlers import CheckFunction, Handlers, Registered
 from tinybase.packages.validation.project import Project
 from tinybase.packages.validation.source import Module, Sources, parse
+from tinybase.packages.validation.trial import try_out
 
 
-def validate(root: Path, check_function: CheckFunction) -> Report:
+def validate(root: Path, check_function: CheckFunction, *, load: bool = False) -> Report:
     """Read the extension in a folder and report everything that is wrong with it.
 
     :param check_function: refuses declarations of server functions that cannot work.
+    :param load: run its code, too, in a process of its own, unless reading it found errors.
     """
     root = root.resolve()
     findings: list[Finding] = []
@@ -33,6 +42,8 @@ def validate(root: Path, check_function: CheckFunction) -> Report:
     findings += repository.version(found, modules.get(found.package))
     findings += repository.tag(found)
     findings += repository.tests(found)
+    if load and not any(item.severity is Severity.ERROR for item in findings):
+        findings += try_out(found, modules)
     return Report(found.name, found.version, found.layout, in_order(findings))
 
 
