@@ -230,6 +230,23 @@ def test_no_more_calls_wait_for_an_extension_than_it_may_have_waiting(share, han
     assert taken == [True] * (LIMITS.threads + LIMITS.waiting) + [False] * 5
 
 
+def test_a_share_for_which_there_is_no_thread_refuses_and_works_when_there_is_one(
+    share, monkeypatch, caplog
+):
+    def exhausted(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", exhausted)
+        for _ in range(LIMITS.threads + LIMITS.waiting + 1):
+            assert not share.submit(Task([Call(lambda: None)], LIMITS.hang_seconds))
+    assert "can't start new thread" in caplog.text
+
+    task = Task([Call(lambda: None)], LIMITS.hang_seconds)
+    assert share.submit(task)
+    assert task.wait(5)
+
+
 def test_a_thread_that_was_lost_comes_back_when_its_handler_ends(dispatcher, share, hanging):
     for _ in range(LIMITS.threads):
         dispatcher.run([telling((share, hanging.call()))])
