@@ -275,6 +275,27 @@ def test_settings_that_do_not_fit_end_the_test(
     assert told in "".join([str(caught.value), *(fault.msg for fault in faults)])
 
 
+def test_what_does_not_end_is_named_with_its_extension(
+    write: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hangs = """
+import threading
+from tinybase.extensions import on_shutdown
+END = threading.Event()
+
+@on_shutdown
+def hang():
+    END.wait(30)
+"""
+    environ = {"TINYBASE_HOOKS_SHUTDOWN_SECONDS": "1"}
+    with running(tmp_path, extension=write({"hooks.py": hangs}), environ=environ):
+        pass
+    sys.modules["corner_shop.hooks"].END.set()
+
+    told = "extension corner-shop: on_shutdown did not end in 1 s: corner_shop.hooks:hang"
+    assert told in caplog.messages
+
+
 def test_a_module_that_does_not_load_ends_the_test_with_the_cause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,7 +167,7 @@ def test_a_failure_is_logged_with_its_traceback(functions, offer, caller, caplog
 
     functions.call(caller, "fail", {})
 
-    assert "function fail failed" in caplog.text
+    assert "extension project: the function fail failed: Trouble: deep down" in caplog.text
     assert "Trouble: deep down" in caplog.text
 
 

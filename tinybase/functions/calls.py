@@ -29,6 +29,7 @@ from tinybase.host import Host, caused_by, event_facts
 from tinybase.host.plugin import is_heard
 from tinybase.host.recorder import FUNCTION, Suspect
 from tinybase.host.snapshot import PROJECT
+from tinybase.host.stats import safe_text
 from tinybase.host.tracing import calling
 from tinybase_hookspecs import (
     BeforeFunctionCallEvent,
@@ -182,7 +183,8 @@ class Functions:
         if isinstance(argument, Ending):
             return argument
         self._announce(call)
-        borrower = NamedBorrower(f"The function {call.function.name}")
+        owner = call.function.extension or PROJECT
+        borrower = NamedBorrower(f"The function {call.function.name} of {owner}")
         body = partial(self._body, call, argument, borrower)
         run = Run(body, f"function-{call.function.name}")
         ending = run.wait(self._config.timeout_seconds)
@@ -191,7 +193,7 @@ class Functions:
             self._overdue.add(call.caller, run)
         if ending.error is not None:
             self._host.around.secrets.conceal(ending.error)
-            _log.warning("function %s failed", call.function.name, exc_info=ending.error)
+            _log_failure(call.function, "failed", ending.error)
             self._report(call.function, ending.error)
         return ending
 
@@ -358,8 +360,20 @@ def _load(call: _Call) -> Any:
     except ValidationError as error:
         return Ending(error=error)
     except Exception as error:  # noqa: BLE001 - a validator of the author may raise anything
-        _log.warning("the input model of %s failed", call.function.name, exc_info=error)
+        _log_failure(call.function, "has an input model that failed", error)
         return Ending(error=error)
+
+
+def _log_failure(function: Function, how: str, error: BaseException) -> None:
+    _log.warning(
+        "extension %s: the function %s %s: %s: %s",
+        function.extension or PROJECT,
+        function.name,
+        how,
+        type(error).__name__,
+        safe_text(error),
+        exc_info=error,
+    )
 
 
 def _caller(actor: Actor, address: str | None) -> str:

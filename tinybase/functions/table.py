@@ -74,12 +74,12 @@ class Function:
     @cached_property
     def input_schema(self) -> dict[str, Any] | None:
         """Return the payload as JSON Schema, if there is a model that can say it."""
-        return _schema_of(self.input_model, self.name)
+        return _schema_of(self.input_model, self)
 
     @cached_property
     def output_schema(self) -> dict[str, Any] | None:
         """Return the result as JSON Schema, if there is a model that can say it."""
-        return _schema_of(self.output_model, self.name)
+        return _schema_of(self.output_model, self)
 
     def admits(self, actor: Actor) -> bool:
         """Say whether a caller may call it."""
@@ -223,13 +223,18 @@ def _first_line(handler: Any) -> str:
     return (text or "").strip().partition("\n")[0]
 
 
-def _schema_of(model: Model | None, name: str) -> dict[str, Any] | None:
+def _schema_of(model: Model | None, function: Function) -> dict[str, Any] | None:
     if model is None:
         return None
     try:
         return model.json_schema
     except Exception as error:  # noqa: BLE001 - a model may validate what JSON Schema cannot say
-        _log.warning("a model of function %s has no JSON Schema: %s", name, error)
+        _log.warning(
+            "extension %s: a model of the function %s has no JSON Schema: %s",
+            function.extension or PROJECT,
+            function.name,
+            error,
+        )
         return None
 
 

@@ -581,8 +581,19 @@ class Host:
         pm = new_plugin_manager()
         register(pm, arrange([loaded.plugin], Rules()).calls[SHUTDOWN])
         seconds = self._config.hooks.shutdown_seconds
+        before = {stats: stats.calls for stats in loaded.plugin.handlers}
         if not run_bounded(pm.hook.tinybase_on_shutdown, seconds, "on-shutdown"):
-            _log.error("extension %s: on_shutdown did not end in %d s", loaded.name, seconds)
+            late = [
+                stats.handler
+                for stats, calls in before.items()
+                if stats.hook == SHUTDOWN and stats.calls == calls
+            ]
+            _log.error(
+                "extension %s: on_shutdown did not end in %d s: %s",
+                loaded.plugin.name,
+                seconds,
+                ", ".join(late),
+            )
 
     def _record_status(self) -> None:
         """Keep the states where processes that load nothing can read them."""
