@@ -203,8 +203,10 @@ class Share:
             if self._taken > self._threads and (
                 self._grows or self._threads < self._limits.threads
             ):
-                self._threads += 1
-                threading.Thread(target=self._work, name="tinybase-handlers", daemon=True).start()
+                self._add_thread()
+            if not self._threads:
+                self._taken -= 1
+                return False
             self._tasks.put(task)
         return True
 
@@ -241,6 +243,15 @@ class Share:
         with self._lock:
             for _ in range(self._threads):
                 self._tasks.put(None)
+
+    def _add_thread(self) -> None:
+        try:
+            threading.Thread(target=self._work, name="tinybase-handlers", daemon=True).start()
+        except (RuntimeError, MemoryError) as error:
+            # At the limits of the system; those that there are do it, later.
+            _log.error("No thread could be started for the handlers of an extension: %s", error)
+        else:
+            self._threads += 1
 
     def _is_out_of_reach(self) -> bool:
         waiting = self._taken - self._limits.threads
