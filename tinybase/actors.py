@@ -26,7 +26,8 @@ class Actor:
     ``user_id`` is ``None`` for everybody but users and admins. ``scopes`` belong to
     application tokens. ``claims`` is what extensions keep with the sign-in of this caller;
     it may be shared with other requests, so copy it before you hand it out. ``SYSTEM`` is
-    the operator's own command line and code of the project: it passes every rule.
+    the operator's own command line and code of the server: it passes every rule.
+    ``extension`` is whose code that is, ``project`` for the operator's own.
     """
 
     kind: ActorKind
@@ -36,6 +37,7 @@ class Actor:
     session_id: UUID | None = None
     scopes: frozenset[str] = frozenset()
     claims: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    extension: str | None = None
 
     @property
     def is_admin(self) -> bool:

@@ -256,6 +256,30 @@ def test_the_data_of_an_extension_stays_until_it_is_purged(run, open_shop):
     assert "not found" in run("extensions", "uninstall", "shop", "--purge", "--yes", code=1).err
 
 
+def test_a_guarded_collection_can_be_taken_from_an_extension_that_is_off(run, open_shop):
+    run("extensions", "uninstall", "shop", "--yes")
+    source = release(open_shop.parent / "newer", "2.0.0")
+    with (source / "extension.toml").open("a") as manifest:
+        manifest.write('[[extension.collections]]\nname = "tills"\nguarded = true\n')
+    assert "of its own, guarded" in run("extensions", "plan", source).out
+    run("extensions", "install", source, "--yes")
+    run("x", "shop", "stock", "order", "tea")
+    assert "the collection tills (0, guarded)" in run("extensions", "info", "shop").out
+
+    told = run("collections", "disown", "tills", "--yes", code=1).err
+    assert "Run tinybase extensions disable shop first" in told
+    run("extensions", "disable", "shop")
+    assert run("records", "export", "tills", "-").out == ""
+    asked = run("collections", "disown", "tills", stdin="n\n", code=1).err
+    assert "Open the collection tills to whom its rules admit (list: owner" in asked
+    found = run("collections", "disown", "tills", "--yes", "--json").json
+    assert found == {"name": "tills", "extension": "shop"}
+
+    assert "tills" not in run("extensions", "info", "shop").out
+    assert "no extension already" in run("collections", "disown", "tills", "-y", code=1).err
+    assert "not found" in run("collections", "disown", "nothing", "-y", code=1).err
+
+
 def test_a_collection_of_somebody_else_keeps_an_extension_from_running(run, open_shop):
     run("collections", "create", "orders", env={"TINYBASE_EXTENSIONS": "none"})
 

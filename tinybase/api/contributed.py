@@ -96,7 +96,10 @@ class Contributed:
             self._limit_body(route, environ)
             actor = self._identify(route)
             note_actor(request.environ, actor)
-            with caused_by(actor=actor, origin="extension", request_id=request_id()):
+            owner = route.extension
+            with caused_by(
+                actor=actor, origin="extension", request_id=request_id(), extension=owner
+            ):
                 return self._visit(snapshot, site, route, environ, actor)
 
     def _site(self, snapshot: Snapshot, given: str, path: str) -> Site:

@@ -15,7 +15,7 @@ name_argument = click.argument("name")
 
 @click.group("collections")
 def command() -> None:
-    """List, show, create and delete collections."""
+    """List, show, create, delete and disown collections."""
 
 
 @command.command("list")
@@ -82,6 +82,33 @@ def create(
         emit_json(CollectionResponse().dump(made))
     else:
         note(f"Made the collection {made.name}.")
+
+
+@command.command("disown")
+@name_argument
+@yes_option
+@json_option
+def disown(*, name: str, yes: bool, as_json: bool) -> None:
+    """Take a collection from the extension that it belongs to, and keep its records.
+
+    It is an ordinary collection then: whoever its rules admit reaches the records, also if the
+    extension guarded them. The extension has to be switched off, and will not run again while
+    the collection is there.
+
+    \b
+    Example:
+      tinybase extensions disable shop
+      tinybase collections disown orders
+    """
+    with context.services(load=True) as services:
+        access = services.collections.get(name).access
+        rules = ", ".join(f"{what}: {who}" for what, who in access.items())
+        confirm(f"Open the collection {name} to whom its rules admit ({rules})?", yes=yes)
+        owner = services.extensions.data.disown(name)
+    if as_json:
+        emit_json({"name": name, "extension": owner})
+    else:
+        note(f"The collection {name} belongs to {owner} no more.")
 
 
 @command.command("delete")

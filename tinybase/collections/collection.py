@@ -18,7 +18,8 @@ class Collection:
     """One version of a collection.
 
     ``schema`` and ``options`` are as given; ``compiled``, ``rules`` and ``settings`` are
-    what they mean. ``access`` is the effective rules in the form that clients see.
+    what they mean. ``access`` is the effective rules in the form that clients see, and
+    ``guarded_by`` the extension without which only admins reach the records.
     """
 
     id: UUID
@@ -26,6 +27,7 @@ class Collection:
     label: str
     schema: Mapping[str, Any]
     options: Mapping[str, Any]
+    guarded_by: str | None
     version: int
     created_at: datetime
     updated_at: datetime

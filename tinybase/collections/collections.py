@@ -147,10 +147,12 @@ class Collections:
         label: str | None = None,
         schema: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
+        guarded_by: str | None = None,
         and_write: Callable[[Connection, UUID], None] | None = None,
     ) -> Collection:
         """Make a collection.
 
+        :param guarded_by: see :meth:`guard`.
         :param and_write: writes, in the same transaction, what lives and dies with its id.
         :raises Invalid: ``invalid_schema`` with every fault of schema and options.
         :raises BadRequest: ``collection_exists`` when the name is taken.
@@ -164,6 +166,7 @@ class Collections:
             "label": name if label is None else label,
             "schema": {"fields": []} if schema is None else schema,
             "options": {} if options is None else options,
+            "guarded_by": guarded_by,
             "version": 1,
             "created_at": now,
             "updated_at": now,
@@ -293,6 +296,24 @@ class Collections:
                 raise version_mismatch("collection", None)
             self._hooks.updated(work, before, after)
         return after
+
+    def guard(self, name: str, extension: str | None) -> None:
+        """Let only admins reach the records while an extension does not run; ``None`` ends that.
+
+        Every worker sees it at once, because it makes a new version of the collection.
+
+        :raises NotFound: when there is none of this name.
+        """
+        with self._database.write() as work:
+            collection = self._for_update(work.connection, name)
+            if collection.guarded_by != extension:
+                work.connection.execute(
+                    COLLECTIONS.update()
+                    .where(COLLECTIONS.c.id == collection.id)
+                    .values(
+                        guarded_by=extension, version=collection.version + 1, updated_at=utcnow()
+                    )
+                )
 
     def check(
         self,

@@ -31,10 +31,14 @@ _table = ExtensionCollection.__table__
 
 @dataclass(frozen=True, slots=True)
 class OwnedCollection:
-    """A collection that belongs to an extension, and how many records are in it."""
+    """A collection that belongs to an extension, and how many records are in it.
+
+    ``is_guarded`` says whether only admins reach them while the extension does not run.
+    """
 
     name: str
     records: int
+    is_guarded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +80,13 @@ class OwnedCollections:
     def of(self, extension: str) -> Sequence[OwnedCollection]:
         """Return the collections of an extension, by name."""
         counted = (
-            select(COLLECTIONS.c.name, func.count(RECORDS.c.id))
+            select(
+                COLLECTIONS.c.name, func.count(RECORDS.c.id), COLLECTIONS.c.guarded_by.is_not(None)
+            )
             .join(_table, _table.c.collection_id == COLLECTIONS.c.id)
             .outerjoin(RECORDS, RECORDS.c.collection_id == COLLECTIONS.c.id)
             .where(_table.c.extension == extension)
-            .group_by(COLLECTIONS.c.name)
+            .group_by(COLLECTIONS.c.name, COLLECTIONS.c.guarded_by)
             .order_by(COLLECTIONS.c.name)
         )
         with self._database.connect() as connection:
@@ -93,6 +99,29 @@ class OwnedCollections:
             for item in found:
                 self._collections.delete(item.name)
         return found
+
+    def owner_of(self, name: str) -> str | None:
+        """Return the extension to which a collection belongs.
+
+        :raises NotFound: when there is none of this name.
+        """
+        owner = self._owner(self._collections.get(name).id)
+        return None if owner is None else owner.extension
+
+    def disown(self, name: str) -> None:
+        """Let a collection belong to no extension any more; its records stay.
+
+        It is open to whomever its rules admit. Whoever calls has seen to it that the extension
+        is switched off or gone.
+
+        :raises NotFound: when there is none of this name.
+        """
+        with caused_by(actor=SYSTEM):
+            collection = self._collections.get(name)
+            self._collections.guard(name, None)
+            with self._database.write() as work:
+                mine = _table.c.collection_id == collection.id
+                work.connection.execute(_table.delete().where(mine))
 
     def provide(self, extension: str, declarations: Sequence[CollectionDeclaration]) -> None:
         """See to it that the collections of an extension exist and have the declared fields.
@@ -117,6 +146,9 @@ class OwnedCollections:
             raise _belongs_to_another(extension, declaration.name, owner)
         if owner.digest != digest:
             self._extend(extension, found, declaration, digest)
+        guard = extension if declaration.guarded else None
+        if found.guarded_by != guard:
+            self._collections.guard(found.name, guard)
 
     def _create(
         self, extension: str, declaration: CollectionDeclaration, digest: str
@@ -136,6 +168,7 @@ class OwnedCollections:
                 declaration.name,
                 schema=_plain(declaration.schema),
                 options=_plain(declaration.options),
+                guarded_by=extension if declaration.guarded else None,
                 and_write=own,
             )
         except BadRequest:

@@ -14,6 +14,7 @@ from tinybase.collections.attempt import Attempt
 from tinybase.collections.batch import BatchOperation, BatchResult, Op, carry_out, told_of
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
+from tinybase.collections.guarding import Host, check_guard
 from tinybase.collections.guided import GuidedSight
 from tinybase.collections.hooks import Audience, Nobody
 from tinybase.collections.listeners import Jury
@@ -31,7 +32,6 @@ from tinybase.collections.writing import (
 from tinybase.config import Config
 from tinybase.db import Database
 from tinybase.errors import Forbidden, Unauthenticated
-from tinybase.host.sites import Hooks
 
 __all__ = ["RecordPage", "RecordRow", "Records"]
 
@@ -50,12 +50,13 @@ class Records:
         self,
         database: Database,
         config: Config,  # noqa: ARG002 (all services are made from the same parts)
-        hooks: Hooks,
+        host: Host,
         collections: Collections,
     ) -> None:
         self._database = database
-        self._audience = Audience(hooks)
-        self._jury = Jury(hooks)
+        self._host = host
+        self._audience = Audience(host)
+        self._jury = Jury(host)
         self._nobody = Nobody()
         self._collections = collections
         self._answered = AnsweredRecords(database)
@@ -71,6 +72,7 @@ class Records:
         :raises Unauthenticated: to somebody unknown who wants to change something.
         :raises Forbidden: to somebody whom the rule refuses.
         :raises NotFound: to somebody who may not know of the collection, or of none.
+        :raises Unavailable: to all but admins, while the extension that guards it is away.
         """
         collection = self._collections.find(name)
         if collection is None:
@@ -315,6 +317,7 @@ class Records:
         return collection
 
     def _sight(self, actor: Actor, collection: Collection) -> Sight:
+        check_guard(self._host, actor, collection)
         deciders = self._jury.of(actor, collection)
         if deciders is None:
             return Sight(actor, collection)

@@ -19,7 +19,7 @@ from tinybase.db.work import Database
 from tinybase.errors import Conflict, Unavailable
 from tinybase.interruption import uninterrupted
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every revision of the scripts, the oldest first."""
 
 HEAD = REVISIONS[-1]

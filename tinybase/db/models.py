@@ -64,7 +64,10 @@ class Token(db.Model):  # type: ignore[name-defined,misc]
 
 
 class Collection(db.Model):  # type: ignore[name-defined,misc]
-    """A named set of records with a schema. ``schema`` and ``options`` are as given."""
+    """A named set of records with a schema. ``schema`` and ``options`` are as given.
+
+    ``guarded_by`` is the extension without which only admins reach the records.
+    """
 
     __tablename__ = "collections"
 
@@ -73,6 +76,7 @@ class Collection(db.Model):  # type: ignore[name-defined,misc]
     label: Mapped[str] = mapped_column(String(200))
     schema: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     options: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    guarded_by: Mapped[str | None] = mapped_column(String(255))
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(Instant, default=utcnow)

@@ -237,7 +237,7 @@ class Functions:
             self._host.around.recorder.during(suspect),
             borrowing(borrower),
             calling(suspect.extension, FUNCTION, function.name, self._host.around.spans),
-            caused_by(actor=call.actor, origin="function"),
+            caused_by(actor=call.actor, origin="function", extension=suspect.extension),
             self._host.around.scope(),
             self._contexts.open(
                 function_name=function.name,

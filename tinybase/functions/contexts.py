@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -50,13 +51,15 @@ class Contexts:
         :param actor: who is calling; by default whoever caused what happens now.
         """
         cause = current_cause()
-        actor = actor or cause.actor
+        actor, code_of = actor or cause.actor, cause.extension
         session = self._new_session()
         try:
             yield Context(
                 function_name=function_name,
                 db=session,
-                records=ContextRecords(self._records, session, actor.user_id),
+                records=ContextRecords(
+                    self._records, session, actor.user_id, replace(SYSTEM, extension=code_of)
+                ),
                 collections=ContextCollections(self._collections, session),
                 trigger_type=trigger_type,
                 trigger_id=trigger_id,
@@ -66,7 +69,7 @@ class Contexts:
                 claims=deepcopy(dict(actor.claims)),
                 request=request,
                 log=log or logging.getLogger("tinybase.functions"),
-                open=partial(self._open_apart, function_name, log),
+                open=partial(self._open_apart, function_name, code_of, log),
             )
             session.commit()
         except BaseException:
@@ -76,10 +79,12 @@ class Contexts:
             session.close()
 
     @contextmanager
-    def _open_apart(self, function_name: str, log: logging.Logger | None) -> Iterator[Context]:
+    def _open_apart(
+        self, function_name: str, code_of: str | None, log: logging.Logger | None
+    ) -> Iterator[Context]:
         """Yield a context for a thread of the author's, on which nobody waits."""
         with (
-            caused_by(actor=SYSTEM, origin="extension"),
+            caused_by(actor=SYSTEM, origin="extension", extension=code_of),
             self.open(function_name=function_name, trigger_type="thread", log=log) as ctx,
         ):
             yield ctx

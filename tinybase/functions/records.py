@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from tinybase.actors import SYSTEM, Actor
+from tinybase.actors import Actor
 from tinybase.db import Session
 from tinybase.errors import Conflict
 
@@ -132,10 +132,13 @@ class ContextRecords:
     writes.
     """
 
-    def __init__(self, records: RecordsService, session: Session, user_id: UUID | None) -> None:
+    def __init__(
+        self, records: RecordsService, session: Session, user_id: UUID | None, actor: Actor
+    ) -> None:
         self._records = records
         self._session = session
         self._user_id = user_id
+        self._actor = actor
 
     def list(
         self,
@@ -159,7 +162,7 @@ class ContextRecords:
             cursor of another list.
         """
         return self._records.list(
-            SYSTEM,
+            self._actor,
             collection,
             filters=filters or {},
             sort=sort,
@@ -174,7 +177,7 @@ class ContextRecords:
 
         :raises NotFound: if there is no such record or collection.
         """
-        return self._records.get(SYSTEM, collection, record_id)
+        return self._records.get(self._actor, collection, record_id)
 
     def create(
         self,
@@ -192,7 +195,7 @@ class ContextRecords:
         """
         require_free_database(self._session, "ctx.records")
         owner = self._user_id if isinstance(owner_id, EllipsisType) else owner_id
-        return self._records.create(SYSTEM, collection, data, owner_id=owner, hooks=hooks)
+        return self._records.create(self._actor, collection, data, owner_id=owner, hooks=hooks)
 
     def update(
         self,
@@ -213,7 +216,7 @@ class ContextRecords:
         """
         require_free_database(self._session, "ctx.records")
         return self._records.update(
-            SYSTEM,
+            self._actor,
             collection,
             record_id,
             changes,
@@ -238,7 +241,7 @@ class ContextRecords:
         """
         require_free_database(self._session, "ctx.records")
         self._records.delete(
-            SYSTEM, collection, record_id, if_match=_versions(version), hooks=hooks
+            self._actor, collection, record_id, if_match=_versions(version), hooks=hooks
         )
 
 

@@ -158,7 +158,7 @@ class Guard:
         """
         started = time.perf_counter_ns()
         call.entered = entered = self.recorder.enter(self._mark)
-        token = entered_handler(self.stats.handler)
+        token = entered_handler(self.stats.handler, self.stats.extension)
         borrowed = begin_borrowing(call)
         within = _deciding.set(self._shares.asked if self._is_in_transaction else None)
         try:

@@ -139,7 +139,7 @@ class _Run:
         started = time.perf_counter_ns()
         name = self.declaration.name
         arguments = read_arguments("health_check", self.declaration.check, has_event=False)
-        token = entered_handler(name)
+        token = entered_handler(name, self._stats.extension)
         try:
             with (
                 self._around.recorder.during(Suspect(self._stats.extension, HOOK, name)),

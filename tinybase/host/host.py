@@ -137,6 +137,10 @@ class Host:
         """Return what the extensions contribute besides handlers and functions."""
         return self.snapshot.contributions
 
+    def is_running(self, extension: str) -> bool:
+        """Say whether an extension is part of the snapshot, so that its hooks are called."""
+        return self.snapshot.runs(extension)
+
     def bound(self) -> AbstractContextManager[None]:
         """Keep to one snapshot while the block runs, whatever is switched meanwhile."""
         return self._binding.bound()

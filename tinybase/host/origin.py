@@ -25,12 +25,16 @@ class Endless(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Who is acting, through which door; ``chain`` names the handlers in between."""
+    """Who is acting, through which door; ``chain`` names the handlers in between.
+
+    ``extension`` is whose code is running, if it is that of any.
+    """
 
     actor: Actor = SYSTEM
     origin: str = "extension"
     request_id: str | None = None
     chain: tuple[str, ...] = ()
+    extension: str | None = None
 
 
 _NOTHING = Cause()
@@ -44,11 +48,24 @@ def current_cause() -> Cause:
 
 @contextmanager
 def caused_by(
-    *, actor: Actor | None = None, origin: str | None = None, request_id: str | None = None
+    *,
+    actor: Actor | None = None,
+    origin: str | None = None,
+    request_id: str | None = None,
+    extension: str | None = None,
 ) -> Iterator[None]:
-    """State who acts, and through which door, while the block runs; ``None`` keeps."""
+    """State who acts, through which door and in whose code, while the block runs.
+
+    ``None`` keeps.
+    """
     now = _cause.get()
-    cause = Cause(actor or now.actor, origin or now.origin, request_id or now.request_id, now.chain)
+    cause = Cause(
+        actor or now.actor,
+        origin or now.origin,
+        request_id or now.request_id,
+        now.chain,
+        extension or now.extension,
+    )
     token = _cause.set(cause)
     try:
         yield
@@ -56,13 +73,14 @@ def caused_by(
         _cause.reset(token)
 
 
-def entered_handler(handler: str) -> Token[Cause]:
+def entered_handler(handler: str, extension: str) -> Token[Cause]:
     """State that a handler causes what happens until :func:`left_handler` gets the token.
 
     For the caller that has to be fast, instead of a context manager.
     """
     now = _cause.get()
-    return _cause.set(Cause(now.actor, "extension", now.request_id, (*now.chain, handler)))
+    chain = (*now.chain, handler)
+    return _cause.set(Cause(now.actor, "extension", now.request_id, chain, extension))
 
 
 def left_handler(token: Token[Cause]) -> None:

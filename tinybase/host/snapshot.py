@@ -106,6 +106,13 @@ class Snapshot:
         self.functions.discard(loaded.plugin.name if loaded.candidate else owner)
         self.contributions.discard(owner)
 
+    def runs(self, extension: str) -> bool:
+        """Say whether an extension is part of it; the operator's own code is if all of it is."""
+        if extension == PROJECT:
+            is_there = any(owner.startswith(f"{PROJECT}:") for owner in self.loaded)
+            return is_there and not self.project_failures
+        return extension in self.loaded
+
     def enter(self) -> None:
         """Count somebody who works with the snapshot."""
         with self._free:
