@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import warnings
 import zipfile
 from dataclasses import replace
@@ -235,6 +236,58 @@ def test_a_function_is_found_with_its_level(
 
     assert [(item.name, item.auth) for item in found.functions] == [expected]
     assert any("computed name" in text for text in found.warnings) == (expected[0] is None)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from .names import ORDERS", ("orders",)),
+        ("from .names import ORDERS as O\nORDERS = O", ("orders",)),
+        ("from names import ORDERS", ("orders",)),
+        ("from . import names\nORDERS = names.ORDERS", ("orders",)),
+        ("from .names import *", ("orders",)),
+        ("from .sub import ORDERS", ("orders",)),
+        ("from .names import BOTH as ORDERS", ("a", "b")),
+        ("from .names import OWN as ORDERS", ("own",)),
+        (
+            "from tinybase.extensions import register_collection as r\nORDERS = r('own', {})",
+            ("own",),
+        ),
+        ("from .names import COMPUTED as ORDERS", None),
+        ("from .names import TWICE as ORDERS", None),
+        ("from .names import ITSELF as ORDERS", None),
+        ("from .broken import ORDERS", None),
+        ("from .absent import ORDERS", None),
+        ("from elsewhere import ORDERS", None),
+        ("try:\n from .names import ORDERS\nexcept ImportError:\n ORDERS = f()", None),
+        ("ORDERS = f()", None),
+    ],
+)
+def test_a_filter_is_read_where_its_constant_is_written(
+    source: str, expected: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    names = """
+        from tinybase.extensions import register_collection
+        ORDERS, COMPUTED = "orders", f()
+        BOTH = ["a", "b"]
+        OWN = register_collection(name="own", schema={})
+        TWICE = "a"
+        TWICE = "b"
+        from .names import ITSELF
+    """
+    write(
+        tmp_path,
+        {
+            "names.py": textwrap.dedent(names),
+            "sub/__init__.py": "from ..names import ORDERS\n",
+            "broken.py": "ORDERS =\n",
+        },
+    )
+    head = "from tinybase.extensions import on_record_create as on\n"
+
+    found = inspect(tmp_path, f"{head}{source}\n@on(collection=ORDERS)\ndef f(event): pass\n")
+
+    assert [item.filters for item in found.hooks] == [(("collection", expected),)]
 
 
 @pytest.mark.parametrize(

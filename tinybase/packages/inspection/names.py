@@ -61,7 +61,7 @@ class Module:
         self.nodes: list[tuple[ast.AST, Scope]] = []
         self.imports: list[Import] = []
         self.aliases: set[ast.expr] = set()
-        self._top = Scope()
+        self.top = Scope()
         self._stars: list[str] = []
         self._known: dict[tuple[Scope, str], frozenset[str]] = {}
         self._found: dict[ast.expr, frozenset[str]] = {}
@@ -109,6 +109,32 @@ class Module:
             where = where.outer
         return None
 
+    def only_value_of(self, node: ast.expr, scope: Scope) -> ast.expr | None:
+        """Return the expression that a name is bound to, if it is bound once."""
+        values = self._values_of(node, scope)
+        return values[0] if len(values) == 1 and isinstance(values[0], ast.expr) else None
+
+    def imported(self, node: ast.expr, scope: Scope) -> frozenset[str]:
+        """Return the dotted names of what a name, or a member of it, is imported as.
+
+        They are none if the name is bound in another way, too.
+        """
+        base = node
+        while isinstance(base, ast.Attribute):
+            base = base.value
+        values = self._values_of(base, scope)
+        if not isinstance(base, ast.Name) or any(not isinstance(value, str) for value in values):
+            return frozenset()
+        return self.meanings(node, scope)
+
+    def _values_of(self, node: ast.expr, scope: Scope) -> list[_Value]:
+        where: Scope | None = scope if isinstance(node, ast.Name) else None
+        while isinstance(node, ast.Name) and where is not None:
+            if node.id in where.values:
+                return where.values[node.id]
+            where = where.outer
+        return []
+
     # --- looking names up ------------------------------------------------------------
 
     def _meanings_of(self, node: ast.expr, scope: Scope) -> frozenset[str]:
@@ -137,7 +163,7 @@ class Module:
         while where is not None:
             if name in where.values:
                 found |= self._bound(name, where)
-                if where.is_function or (where is self._top and name in self._own):
+                if where.is_function or (where is self.top and name in self._own):
                     return found
             where = where.outer
         if name == "__builtins__":
@@ -196,7 +222,7 @@ class Module:
 
     def _scan(self, tree: ast.Module) -> None:
         # Not recursive: a tree may be as deep as its author likes.
-        left: list[tuple[ast.AST, Scope]] = [(tree, self._top)]
+        left: list[tuple[ast.AST, Scope]] = [(tree, self.top)]
         while left:
             node, scope = left.pop()
             self.nodes.append((node, scope))
@@ -230,7 +256,7 @@ class Module:
                 scope.bind(name, None)
             case ast.Global(names=names) | ast.Nonlocal(names=names):
                 is_global = isinstance(node, ast.Global)
-                owner = self._top if is_global else scope.outer or self._top
+                owner = self.top if is_global else scope.outer or self.top
                 scope.elsewhere.update(dict.fromkeys(names, owner))
 
     def _assign(self, target: ast.expr, value: ast.expr | None, scope: Scope) -> None:

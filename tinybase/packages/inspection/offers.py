@@ -9,6 +9,7 @@ from typing import Final
 
 from tinybase.host.kinds import COLLECTING, HOOKS
 from tinybase.packages.inspection import own
+from tinybase.packages.inspection.constants import COLLECTIONS, Constants
 from tinybase.packages.inspection.findings import (
     Command,
     Filters,
@@ -42,10 +43,8 @@ _DECLARATION: Final = frozenset(
         "tinybase_hookspecs.registration.FunctionDeclaration",
     }
 )
-_COLLECTIONS: Final = frozenset(
+_COLLECTIONS: Final = COLLECTIONS | frozenset(
     {
-        "tinybase.extensions.register_collection",
-        "tinybase.extensions.collections.register_collection",
         "tinybase_hookspecs.CollectionDeclaration",
         "tinybase_hookspecs.registration.CollectionDeclaration",
     }
@@ -78,8 +77,9 @@ _COMMAND_SUFFIXES: Final = ("_command", "_cmd", "_group", "_grp")
 class Offers:
     """What one module gives to TinyBase."""
 
-    def __init__(self, module: Module, file: str) -> None:
+    def __init__(self, module: Module, file: str, constants: Constants) -> None:
         self._module = module
+        self._constants = constants
         self._file = file
         self._seen: set[ast.AST] = set()
         self._levels = dict(self._read_levels())
@@ -146,7 +146,9 @@ class Offers:
                 yield self._function(options, scope)
                 self._see(node)
             elif meaning in _COLLECTIONS:
-                yield own.in_call(self._file, node, self._module, scope)
+                found = own.in_call(self._file, node, self._module, scope)
+                name = node.args[0] if node.args else _keyword(node, "name")
+                yield replace(found, name=self._text(name, scope))
             elif meaning in _SETTINGS:
                 yield from self._variable(node, scope)
         if isinstance(node.func, ast.Attribute) and node.func.attr == "add_url_rule":
@@ -164,7 +166,7 @@ class Offers:
                 yield OwnSetting(self._file, node.lineno, target.id, secret, required)
 
     def _variable(self, call: ast.Call, scope: Scope) -> Iterator[Variable]:
-        name = self._module.text(_keyword(call, "env"), scope)
+        name = self._text(_keyword(call, "env"), scope)
         if name is not None:
             yield Variable(self._file, call.lineno, name)
 
@@ -198,7 +200,7 @@ class Offers:
 
     def _filters(self, call: ast.Call | None, scope: Scope) -> Filters:
         return tuple(
-            (keyword.arg, self._module.texts(keyword.value, scope))
+            (keyword.arg, self._texts(keyword.value, scope))
             for keyword in (call.keywords if call else ())
             if keyword.arg in ("collection", "name") and not _is_none(keyword.value)
         )
@@ -206,7 +208,7 @@ class Offers:
     def _raw_hook(
         self, name: str, handler: str, call: ast.Call | None, node: ast.expr, scope: Scope
     ) -> Iterator[Implementation]:
-        hook = self._module.text(_keyword(call, "specname"), scope) or name.rpartition(".")[2]
+        hook = self._text(_keyword(call, "specname"), scope) or name.rpartition(".")[2]
         if hook.startswith("tinybase_"):
             yield Implementation(self._file, node.lineno, hook, "hookimpl", handler, ())
 
@@ -216,8 +218,8 @@ class Offers:
         is_spread = any(keyword.arg is None for keyword in call.keywords)
         default = None if is_spread else "auth"
         return Offer(
-            name=self._module.text(name, scope),
-            auth=self._module.text(level, scope) if level else default,
+            name=self._text(name, scope),
+            auth=self._text(level, scope) if level else default,
             file=self._file,
             line=call.lineno,
         )
@@ -231,7 +233,7 @@ class Offers:
     def _rule(
         self, target: ast.Attribute, call: ast.Call, methods: tuple[str, ...], scope: Scope
     ) -> Iterator[Route]:
-        rule = self._module.text(call.args[0] if call.args else _keyword(call, "rule"), scope)
+        rule = self._text(call.args[0] if call.args else _keyword(call, "rule"), scope)
         if rule is not None and rule.startswith("/"):
             prefix = self._prefix(target.value, scope)
             yield Route(
@@ -242,6 +244,12 @@ class Offers:
                 self._levels.get(ast.unparse(target.value)),
             )
 
+    def _text(self, node: ast.expr | None, scope: Scope) -> str | None:
+        return self._constants.text(self._module, self._file, node, scope)
+
+    def _texts(self, node: ast.expr | None, scope: Scope) -> tuple[str, ...] | None:
+        return self._constants.texts(self._module, self._file, node, scope)
+
     def _read_levels(self) -> Iterator[tuple[str, str | None]]:
         """Yield the blueprints that are handed over, and whom they admit, if that is seen."""
         for node, scope in self._module.nodes:
@@ -249,7 +257,7 @@ class Offers:
                 continue
             if not _BLUEPRINT.isdisjoint(self._module.meanings(node.func, scope)):
                 given = _keyword(node, "auth")
-                level = self._module.text(given, scope) if given else "auth"
+                level = self._text(given, scope) if given else "auth"
                 yield ast.unparse(node.args[0]), level
 
     def _own_level(self, node: _Defined, scope: Scope) -> str | None:
@@ -260,27 +268,25 @@ class Offers:
             if not _PUBLIC.isdisjoint(meanings):
                 return "public"
             if call and call.args and not _REQUIRES.isdisjoint(meanings):
-                return self._module.text(call.args[0], scope)
+                return self._text(call.args[0], scope)
         return None
 
     def _methods(self, call: ast.Call, scope: Scope) -> tuple[str, ...]:
         methods = _keyword(call, "methods")
-        found = self._module.texts(methods, scope) if methods else ("GET",)
+        found = self._texts(methods, scope) if methods else ("GET",)
         return tuple(method.upper() for method in found or ())
 
     def _prefix(self, blueprint: ast.expr, scope: Scope) -> str:
         made = self._module.value_of(blueprint, scope)
         if isinstance(made, ast.Call):
-            return self._module.text(_keyword(made, "url_prefix"), scope) or ""
+            return self._text(_keyword(made, "url_prefix"), scope) or ""
         return ""
 
     def _command(
         self, function: str, call: ast.Call | None, node: ast.expr, scope: Scope
     ) -> Command:
         given = _keyword(call, "name") or (call.args[0] if call and call.args else None)
-        return Command(
-            self._file, node.lineno, self._module.text(given, scope) or _command_name(function)
-        )
+        return Command(self._file, node.lineno, self._text(given, scope) or _command_name(function))
 
 
 def _hook_decorator(name: str) -> str | None:

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from tinybase.host.manifest_collections import FILE_NAME as _MANIFEST
 from tinybase.packages import layout
+from tinybase.packages.inspection.constants import Constants, Read
 from tinybase.packages.inspection.findings import (
     BYTECODE,
     NATIVE_CODE,
@@ -76,7 +77,9 @@ def inspect_wheel(path: Path) -> Inspection:
     with zipfile.ZipFile(path) as archive:
         names = [item.filename for item in archive.infolist() if not item.is_dir()]
         own = frozenset(_top_level(name) for name in names)
-        return _inspect(_wheel_files(archive, sorted(names)), own)
+        there = frozenset(names)
+        constants = Constants(own, lambda n: _unpacked(archive, n) if n in there else None)
+        return _inspect(_wheel_files(archive, sorted(names)), own, constants)
 
 
 def inspect_flat(root: Path, package: str) -> Inspection:
@@ -85,7 +88,8 @@ def inspect_flat(root: Path, package: str) -> Inspection:
     :param package: the name that it is imported as.
     """
     paths = layout.package_files(root)
-    return _inspect(_files(paths), frozenset({package}))
+    own = frozenset({package})
+    return _inspect(_files(paths), own, Constants(own, _reader(paths)))
 
 
 def inspect_project(root: Path) -> Inspection:
@@ -94,15 +98,15 @@ def inspect_project(root: Path) -> Inspection:
     Tests, documentation and the like at the top are left out.
     """
     paths = sorted(_walk(root), key=lambda item: item[0])
-    own = {_top_level(name.removeprefix("src/")) for name, _ in paths}
-    return _inspect(_files(paths), frozenset(own))
+    own = frozenset(_top_level(name.removeprefix("src/")) for name, _ in paths)
+    return _inspect(_files(paths), own, Constants(own, _reader(paths)))
 
 
-def _inspect(files: Iterable[_File], own: frozenset[str]) -> Inspection:
+def _inspect(files: Iterable[_File], own: frozenset[str], constants: Constants) -> Inspection:
     with _quiet, warnings.catch_warnings():
         # What the compiler has to say about foreign code is for its author.
         warnings.simplefilter("ignore")
-        found = list(_findings(files, own))
+        found = list(_findings(files, own, constants))
     return Inspection(
         hooks=_sorted(item for item in found if isinstance(item, Implementation)),
         functions=_sorted(item for item in found if isinstance(item, Offer)),
@@ -120,17 +124,19 @@ def _sorted(items: Iterable[_T]) -> tuple[_T, ...]:
     return tuple(sorted(set(items), key=lambda item: (item.file, item.line, repr(item))))
 
 
-def _findings(files: Iterable[_File], own: frozenset[str]) -> Iterator[_Finding]:
+def _findings(
+    files: Iterable[_File], own: frozenset[str], constants: Constants
+) -> Iterator[_Finding]:
     total = 0
     for number, file in enumerate(files):
         total += len(file.content or b"")
         if number >= MAX_FILES or total > MAX_TOTAL:
             yield Unread(file.name, 0, "there is too much code; it and what follows was left out")
             return
-        yield from _in_file(file, own)
+        yield from _in_file(file, own, constants)
 
 
-def _in_file(file: _File, own: frozenset[str]) -> Iterator[_Finding]:
+def _in_file(file: _File, own: frozenset[str], constants: Constants) -> Iterator[_Finding]:
     kind = _kind(file.name)
     if file.content is None:
         yield Unread(file.name, 0, "it cannot be unpacked")
@@ -148,15 +154,17 @@ def _in_file(file: _File, own: frozenset[str]) -> Iterator[_Finding]:
     elif kind == _MANIFEST:
         yield from in_manifest(file.name, file.content)
     else:
-        yield from _in_source(file.name, file.content, own)
+        yield from _in_source(file.name, file.content, own, constants)
 
 
-def _in_source(name: str, source: bytes, own: frozenset[str]) -> Iterator[_Finding]:
+def _in_source(
+    name: str, source: bytes, own: frozenset[str], constants: Constants
+) -> Iterator[_Finding]:
     try:
         module = Module(ast.parse(source))
         # All or nothing: what was found before a fault would look like everything.
         yield from [
-            *Offers(module, name).find(),
+            *Offers(module, name, constants).find(),
             *Variables(module, name).find(),
             *Uses(module, name, own).find(),
         ]
@@ -196,6 +204,18 @@ def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes | None:
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError):
         # Encrypted, compressed in a way that Python lacks, or broken.
         return None
+
+
+def _reader(paths: Iterable[tuple[str, Path]]) -> Read:
+    there = dict(paths)
+
+    def read(name: str) -> bytes | None:
+        if name not in there:
+            return None
+        with there[name].open("rb") as file:
+            return file.read(MAX_FILE)
+
+    return read
 
 
 def _files(paths: Iterable[tuple[str, Path]]) -> Iterator[_File]:
