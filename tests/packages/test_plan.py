@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,15 @@ from tinybase.errors import Conflict
 from tinybase.packages import build
 from tinybase.packages.extensions import Extensions
 from tinybase.packages.inspection import Inspection, Power, compare
-from tinybase.packages.inspection.findings import Implementation, Offer, Unread, Use
+from tinybase.packages.inspection.findings import (
+    Implementation,
+    Offer,
+    OwnCollection,
+    OwnField,
+    OwnSetting,
+    Unread,
+    Use,
+)
 from tinybase.packages.plan import Plan
 
 from .conftest import Run, flat, make_wheel
@@ -249,3 +258,77 @@ def test_an_id_of_a_plan_stands_for_it_for_a_while() -> None:
     assert plan.is_meant_by(plan_id, now.replace(minute=59))
     assert not plan.is_meant_by(plan_id, expires_at)
     assert not other.is_meant_by(plan_id, now)
+
+
+def test_what_becomes_of_settings_and_collections_is_shown_before_an_update():
+    def own(*fields, guarded=False):
+        return OwnCollection("m.py", 3, "orders", fields=fields, is_guarded=guarded)
+
+    item, price = OwnField("item", "string"), OwnField("price", "integer", more='{"label": "P"}')
+    key = OwnSetting("m.py", 8, "key", is_secret=True, is_required=False)
+    gone = OwnSetting("m.py", 9, "gone", is_secret=False, is_required=False)
+    old = Inspection(collections=(own(item, price),), settings=(key, gone))
+    new = Inspection(
+        collections=(
+            own(
+                replace(item, is_required=True),
+                replace(price, more='{"label": "Q"}'),
+                OwnField("note", "string"),
+                OwnField("who", "email", is_required=True),
+                OwnField("when", "date", is_required=True, has_default=True),
+            ),
+            OwnCollection("m.py", 5, "tills", is_guarded=True),
+        ),
+        settings=(replace(key, is_required=True),),
+    )
+
+    lines = [" ".join(line.split()) for line in changes_lines(compare(old, new))]
+
+    assert lines == [
+        "New:",
+        "+ Collections",
+        "tills of its own, guarded m.py:5",
+        "+ Settings",
+        "key required, secret m.py:8",
+        "Gone:",
+        "- Settings",
+        "gone m.py:9",
+        "Changed:",
+        "~ Fields",
+        "orders.item string -> string, required; records may be in the way m.py:3",
+        "orders.price integer -> integer (label changed) m.py:3",
+        "orders.note new: string m.py:3",
+        "orders.who new: email, required; records may be in the way m.py:3",
+        "orders.when new: date, required, with a default m.py:3",
+    ]
+    assert not compare(new, new)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "may_conflict"),
+    [
+        (OwnField("f", "string"), OwnField("f", "integer"), True),
+        (OwnField("f", "string"), OwnField("f", "string", is_unique=True), True),
+        (OwnField("f", "string"), OwnField("f", "string", more='{"max_length": 3}'), True),
+        (OwnField("f", "string"), OwnField("f", "string", more='{"indexed": true}'), False),
+        (OwnField("f", "string", is_unique=True), OwnField("f", "string"), False),
+    ],
+)
+def test_a_field_that_records_may_be_in_the_way_of_is_told(before, after, may_conflict):
+    old, new = (
+        Inspection(collections=(OwnCollection("m.py", 1, "c", (f,)),)) for f in (before, after)
+    )
+
+    (change,) = compare(old, new).fields
+
+    assert change.may_conflict is may_conflict
+
+
+def test_fields_that_are_computed_are_no_change():
+    known = OwnCollection("m.py", 1, "c", (OwnField("f", "string"),))
+    old, new = (
+        Inspection(collections=(known,)),
+        Inspection(collections=(replace(known, fields=None),)),
+    )
+
+    assert compare(old, new).fields == compare(new, old).fields == ()

@@ -80,10 +80,22 @@ def _ask(key: str, *, is_secret: bool) -> str:
 
 def _show(found: ExtensionConfig) -> None:
     rows = [
-        {**asdict(item), "value": _REDACTED if item.secret and item.is_set else item.value}
+        {
+            **asdict(item),
+            "value": _REDACTED if item.secret and item.is_set else item.value,
+            "needs": _needs(item),
+        }
         for item in found.settings
     ]
-    columns = ["Name", "Value", "Source", "Type", "Description"]
+    columns = ["Name", "Value", "Source", "Type", "Needs", "Description"]
     table(rows, columns, empty=f"{found.extension} has no settings.")
     if found.status == "needs_config":
         note(f"{found.extension} does not run: {found.status_reason}.")
+
+
+def _needs(item: SettingView) -> str:
+    """Say what is special about the values of a setting."""
+    words = [word for word in ("required", "secret") if getattr(item, word)]
+    if item.choices:
+        words.append(f"one of {', '.join(map(str, item.choices))}")
+    return ", ".join(words)

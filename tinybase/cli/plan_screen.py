@@ -23,6 +23,7 @@ from tinybase.packages.inspection.findings import (
 
 if TYPE_CHECKING:
     from tinybase.packages.inspection import Changes
+    from tinybase.packages.inspection.evolution import FieldChange
     from tinybase.packages.plan import Plan
 
 _MOST: Final = 12
@@ -50,6 +51,8 @@ def changes_lines(changes: Changes) -> Iterator[str]:
         functions=(*changes.functions, *changes.opened),
         routes=changes.routes,
         commands=changes.commands,
+        collections=changes.collections,
+        settings=changes.settings,
         environment=changes.environment,
         uses=changes.powers,
         unread=changes.unread,
@@ -59,6 +62,8 @@ def changes_lines(changes: Changes) -> Iterator[str]:
         functions=changes.lost_functions,
         routes=changes.lost_routes,
         commands=changes.lost_commands,
+        collections=changes.lost_collections,
+        settings=changes.lost_settings,
         environment=changes.lost_environment,
         uses=changes.lost_powers,
     )
@@ -68,6 +73,14 @@ def changes_lines(changes: Changes) -> Iterator[str]:
             yield f"{heading}:"
         for title, rows in sections:
             yield from _section(f"{sign} {title}", rows)
+    if changes.fields:
+        yield "Changed:"
+        yield from _section("~ Fields", [_field(item) for item in changes.fields])
+
+
+def _field(item: FieldChange) -> Cells:
+    told = f"{item.how}; records may be in the way" if item.may_conflict else item.how
+    return f"{item.collection}.{item.field}", told, item.place
 
 
 def _facts(plan: Plan) -> Iterator[Cells]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tinybase.packages.inspection.evolution import FieldChange, field_changes
 from tinybase.packages.inspection.findings import (
     Command,
     Implementation,
     Inspection,
     Offer,
+    OwnCollection,
+    OwnSetting,
     Route,
     Unread,
     Use,
@@ -23,7 +26,8 @@ class Changes:
 
     ``powers`` are all places of what was not used before, and ``unread`` the files that
     could be read before or were not there. ``opened`` are functions that other people may
-    call than before, as they are now.
+    call than before, as they are now. ``settings`` are those that are new, or demanded
+    otherwise than before, and ``fields`` what becomes of the collections that were there.
     """
 
     hooks: tuple[Implementation, ...] = ()
@@ -31,6 +35,9 @@ class Changes:
     opened: tuple[Offer, ...] = ()
     routes: tuple[Route, ...] = ()
     commands: tuple[Command, ...] = ()
+    collections: tuple[OwnCollection, ...] = ()
+    fields: tuple[FieldChange, ...] = ()
+    settings: tuple[OwnSetting, ...] = ()
     environment: tuple[Variable, ...] = ()
     powers: tuple[Use, ...] = ()
     unread: tuple[Unread, ...] = ()
@@ -38,6 +45,8 @@ class Changes:
     lost_functions: tuple[Offer, ...] = ()
     lost_routes: tuple[Route, ...] = ()
     lost_commands: tuple[Command, ...] = ()
+    lost_collections: tuple[OwnCollection, ...] = ()
+    lost_settings: tuple[OwnSetting, ...] = ()
     lost_environment: tuple[Variable, ...] = ()
     lost_powers: tuple[Use, ...] = ()
 
@@ -54,6 +63,9 @@ def compare(old: Inspection, new: Inspection) -> Changes:
         opened=_opened(old, new),
         routes=_routes_only_in(new, old),
         commands=_commands_only_in(new, old),
+        collections=_collections_only_in(new, old),
+        fields=field_changes(old, new),
+        settings=_settings_only_in(new, old),
         environment=_variables_only_in(new, old),
         powers=_uses_only_in(new, old),
         unread=_unread_only_in(new, old),
@@ -61,6 +73,8 @@ def compare(old: Inspection, new: Inspection) -> Changes:
         lost_functions=_functions_only_in(old, new),
         lost_routes=_routes_only_in(old, new),
         lost_commands=_commands_only_in(old, new),
+        lost_collections=_collections_only_in(old, new),
+        lost_settings=_lost_settings(old, new),
         lost_environment=_variables_only_in(old, new),
         lost_powers=_uses_only_in(old, new),
     )
@@ -95,6 +109,24 @@ def _routes_only_in(one: Inspection, other: Inspection) -> tuple[Route, ...]:
 def _commands_only_in(one: Inspection, other: Inspection) -> tuple[Command, ...]:
     known = {item.name for item in other.commands}
     return tuple(item for item in one.commands if item.name not in known)
+
+
+def _collections_only_in(one: Inspection, other: Inspection) -> tuple[OwnCollection, ...]:
+    """Return the collections that are not there in the other, or under another guard."""
+    known = {(item.name, item.is_guarded) for item in other.collections}
+    return tuple(item for item in one.collections if (item.name, item.is_guarded) not in known)
+
+
+def _settings_only_in(one: Inspection, other: Inspection) -> tuple[OwnSetting, ...]:
+    known = {(item.name, item.is_secret, item.is_required) for item in other.settings}
+    return tuple(
+        item for item in one.settings if (item.name, item.is_secret, item.is_required) not in known
+    )
+
+
+def _lost_settings(old: Inspection, new: Inspection) -> tuple[OwnSetting, ...]:
+    known = {item.name for item in new.settings}
+    return tuple(item for item in old.settings if item.name not in known)
 
 
 def _variables_only_in(one: Inspection, other: Inspection) -> tuple[Variable, ...]:
