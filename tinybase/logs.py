@@ -12,7 +12,8 @@ import logging
 import logging.config
 import os
 import re
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ _FILE_BYTES = 10 * 2**20
 _OLD_FILES = 2
 _RECORD_CHARACTERS = 100_000
 
+Conceal = Callable[[str], str]
+"""Takes what nobody shall read out of a text."""
+
 
 class LineFormatter(logging.Formatter):
     """Begin a line for each record only, whatever a client put into it.
@@ -41,9 +45,19 @@ class LineFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s")
+        self.concealing: list[Conceal] = []
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        return super().formatMessage(record).translate(_CONTROL_CHARACTERS)
+        return self._concealed(super().formatMessage(record)).translate(_CONTROL_CHARACTERS)
+
+    def format(self, record: logging.LogRecord) -> str:
+        # Once more: what a traceback says may have been formatted by another handler.
+        return self._concealed(super().format(record))
+
+    def _concealed(self, text: str) -> str:
+        for conceal in self.concealing:
+            text = conceal(text)
+        return text
 
 
 class GranianFilter(logging.Filter):
@@ -122,6 +136,20 @@ class LogFile(logging.Handler):
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+@contextmanager
+def concealed(conceal: Conceal) -> Iterator[None]:
+    """Have everything that this process logs meanwhile go through a function."""
+    handlers = logging.getLogger().handlers
+    formatters = [h.formatter for h in handlers if isinstance(h.formatter, LineFormatter)]
+    for formatter in formatters:
+        formatter.concealing = [*formatter.concealing, conceal]
+    try:
+        yield
+    finally:
+        for formatter in formatters:
+            formatter.concealing = [each for each in formatter.concealing if each != conceal]
 
 
 def file_of(instance: Path) -> Path:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
+from tinybase import logs
 from tinybase.host.secrets import Secrets
 from tinybase.testing import running
 
@@ -73,6 +76,50 @@ def test_a_secret_is_neither_answered_nor_logged_when_a_function_or_a_view_says_
     assert called["error_message"] == "?key=***"
     assert caplog.text.count("RuntimeError: ?key=***") >= 2
     assert SECRET not in caplog.text
+
+
+TALKATIVE = """
+import logging
+from tinybase.extensions import Setting, register_settings
+from tinybase.functions import register
+
+@register_settings
+class Settings:
+    api_key = Setting(str, secret=True)
+    pin = Setting(str, secret=True)
+    currency = Setting(str)
+
+@register(name="talk", auth="public")
+def talk():
+    logging.getLogger(__name__).warning("%s and %s", Settings.currency, Settings.pin)
+    try:
+        raise ValueError(f"line one {Settings.api_key}")
+    except ValueError:
+        logging.getLogger("somebody.else").exception("with %s", Settings.api_key)
+"""
+
+
+def test_a_secret_that_an_extension_logs_itself_is_not_in_the_log(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "talkative.py").write_text(TALKATIVE)
+    handler = logs.LogFile(tmp_path / "log" / "tinybase.log")
+    handler.setFormatter(logs.LineFormatter())
+    logging.getLogger().addHandler(handler)
+    settings = {"api_key": "two\nlines of a key", "pin": "sesame", "currency": "not secret"}
+    try:
+        with running(tmp_path / "instance", modules=["talkative"], settings=settings) as site:
+            site.call("talk")
+        logging.getLogger("talkative").warning("it is over: %s", settings["api_key"])
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+    *lines, last = (tmp_path / "log" / "tinybase.log").read_text().split("it is over: ")
+    (text,) = lines
+    assert "lines of a key" not in text
+    assert text.count("with ***") == text.count("ValueError: line one ***") == 1
+    assert "not secret and sesame" in text  # six letters are found in any text by chance
+    assert "lines of a key" in last  # the log is that of the whole process
 
 
 class Told(Exception):  # one that keeps its text outside of its arguments

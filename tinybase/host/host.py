@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -46,6 +46,7 @@ from tinybase.host.snapshot import ExtensionState, FunctionRegistry, Loaded, Sna
 from tinybase.host.staleness import outdated
 from tinybase.host.starting import Starting
 from tinybase.host.stats import HandlerStats, safe_text
+from tinybase.logs import concealed
 from tinybase_hookspecs import ExtensionDisableEvent, ExtensionEnableEvent
 
 _log = logging.getLogger(__name__)
@@ -114,6 +115,7 @@ class Host:
         self._is_serving = False
         self.ask_for_replacement: Callable[[], None] | None = None
         self._stopping = threading.Event()
+        self._open = ExitStack()
 
     # --- what a request uses ---------------------------------------------------------
 
@@ -243,6 +245,7 @@ class Host:
         """Load the extensions that are wanted; call none of their lifecycle hooks."""
         with self._lock:
             if not self.is_loaded:
+                self._open.enter_context(concealed(self.around.secrets.out_of))
                 with self._recorder.alone():
                     for suspects in self._recorder.collect_dead():
                         self._blame.hold_to_account(suspects)
@@ -301,6 +304,7 @@ class Host:
             self.around.stop_loops()
             self._recorder.close()
             self._search_path.close()
+            self._open.close()
 
     # --- switching -------------------------------------------------------------------
 
