@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Final, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
 
 from flask import Request
 
@@ -148,8 +149,7 @@ def bearer_token(header: str | None) -> str | None:
     return match.group(1) if match else None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a view returns when a body alone does not say it.
 
     ``body`` is dumped by the schema of ``status``; ``bytes`` are JSON and sent as they are;
@@ -158,7 +158,7 @@ class Answer:
 
     body: object = None
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

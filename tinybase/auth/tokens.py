@@ -100,7 +100,7 @@ class Tokens:
         self._find = database.reader.statement(_AUTHENTICATE)
         self._find_user = database.reader.statement(_BY_ID)
         self._find_address = database.reader.statement(_BY_ADDRESS)
-        self._known: Memory[Row[Any]] = Memory(self._find.typed)
+        self._known: Memory[tuple[Row[Any], Actor | None]] = Memory(self._read)
         self._cleaned_at = clock() - _CLEANED_EVERY
 
     def authenticate(self, value: str) -> Actor:
@@ -108,23 +108,15 @@ class Tokens:
 
         :raises Unauthenticated: ``invalid_token``, ``token_expired`` or ``wrong_token_type``.
         """
-        row = self._look_up(value)
-        if row.kind not in (TokenKind.ACCESS, TokenKind.APPLICATION):
+        row, actor = self._look_up(value)
+        if actor is None:
             raise _wrong_type("An access token is needed here; this one has another purpose.")
         _require_alive(row, self._clock())
         if row.kind == TokenKind.APPLICATION:
             self.applications.note_use(row.id, row.last_used_at)
-            return Actor(ActorKind.APPLICATION, token_id=row.id, scopes=frozenset(row.scopes))
-        if not row.is_active:
+        elif not row.is_active:
             raise _invalid_token()
-        return Actor(
-            _kind_of(is_admin=row.is_admin),
-            user_id=row.user_id,
-            email=row.email,
-            token_id=row.id,
-            session_id=row.session_id,
-            claims=row.claims or {},
-        )
+        return actor
 
     def login(self, email: str, password: str, *, address: str) -> LoginResult:
         """Ask the extensions, begin a session, then tell them.
@@ -200,7 +192,7 @@ class Tokens:
         :raises Unauthenticated: ``invalid_token``, ``token_expired``, ``wrong_token_type`` or
             ``token_reused``.
         """
-        found = self._look_up(value)
+        found, _ = self._look_up(value)
         if found.kind != TokenKind.REFRESH:
             raise _wrong_type("A refresh token is needed here; this one has another purpose.")
         with self._database.write() as work:
@@ -228,7 +220,8 @@ class Tokens:
         """Finish what goes on in the background."""
         self.resets.close()
 
-    def _look_up(self, value: str) -> Row[Any]:
+    def _look_up(self, value: str) -> tuple[Row[Any], Actor | None]:
+        """Return the row of a token as it is now, and for whom it speaks while it is good."""
         known_as = digest(value)
         if known_as is None:
             raise _invalid_token()
@@ -236,6 +229,10 @@ class Tokens:
         if row is None:
             raise _invalid_token()
         return self._known.of(known_as, row)
+
+    def _read(self, row: Sequence[Any]) -> tuple[Row[Any], Actor | None]:
+        token = self._find.typed(row)
+        return token, _speaker(token)
 
     def _verified(self, key: str, password: str) -> Row[Any]:
         """Return the row of the user who has this password."""
@@ -392,6 +389,22 @@ def _invalid_credentials() -> Unauthenticated:
 
 def _kind_of(*, is_admin: bool) -> ActorKind:
     return ActorKind.ADMIN if is_admin else ActorKind.USER
+
+
+def _speaker(token: Row[Any]) -> Actor | None:
+    """Return for whom a token speaks while it is good, if that is what it is for."""
+    if token.kind == TokenKind.APPLICATION:
+        return Actor(ActorKind.APPLICATION, token_id=token.id, scopes=frozenset(token.scopes))
+    if token.kind != TokenKind.ACCESS:
+        return None
+    return Actor(
+        _kind_of(is_admin=token.is_admin),
+        user_id=token.user_id,
+        email=token.email,
+        token_id=token.id,
+        session_id=token.session_id,
+        claims=token.claims or {},
+    )
 
 
 def _unknown_caller() -> Unauthenticated:

@@ -84,7 +84,7 @@ class Collections:
         row = self._database.reader.one(self._by_name, {"name": name})
         if row is None:
             return None
-        known = self._known.get(*self._by_name.typed(row))
+        known = self._known.get(*row)
         if known is not None:
             return known
         with self._database.connect() as connection:
@@ -462,11 +462,11 @@ class _Known:
     """
 
     def __init__(self) -> None:
-        self._collections: OrderedDict[tuple[UUID, int], Collection] = OrderedDict()
+        self._collections: OrderedDict[tuple[str, int], Collection] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, collection_id: UUID, version: int) -> Collection | None:
-        key = (collection_id, version)
+    def get(self, collection_id: UUID | str, version: int) -> Collection | None:
+        key = (str(collection_id), version)
         with self._lock:
             if key in self._collections:
                 self._collections.move_to_end(key)
@@ -474,7 +474,7 @@ class _Known:
 
     def add(self, collection: Collection) -> None:
         with self._lock:
-            self._collections[collection.id, collection.version] = collection
+            self._collections[str(collection.id), collection.version] = collection
             if len(self._collections) > _MOST_KNOWN:
                 self._collections.popitem(last=False)
 

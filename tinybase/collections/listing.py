@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -99,7 +99,7 @@ class RecordLists:
         :raises BadRequest: as :meth:`page` does.
         """
         found = self._find(wanted)
-        records = ",".join([_text(wanted, row) for row in found.rows])
+        records = ",".join(_texts(wanted, found.rows))
         rest = {
             "total": found.total,
             "limit": wanted.limit,
@@ -118,21 +118,17 @@ class RecordLists:
 
         :raises TinyBaseError: for a condition that the collection cannot have.
         """
-        terms = _all_terms((), conditions)
-        with _blamed(self._queries, collection, conditions):
-            plan = self._plan(collection, terms, NEWEST_FIRST, only_own=False)
-            return plan.one, plan.query.bound(terms, None)
+        plan, values = self._planned(collection, (), NEWEST_FIRST, conditions, None)
+        return plan.one, values
 
     def _find(self, wanted: ListRequest) -> _Found:
         sight = wanted.sight
         only_of, conditions = sight.only_of(Operation.LIST), sight.conditions(Operation.LIST)
-        filters = _all_terms(wanted.filters, conditions)
-        with _blamed(self._queries, wanted.collection, conditions):
-            only_own = only_of is not None
-            plan = self._plan(wanted.collection, filters, wanted.sort, only_own=only_own)
-            values = plan.query.bound(filters, only_of)
+        plan, values = self._planned(
+            sight.collection, wanted.filters, wanted.sort, conditions, only_of
+        )
         rows = self._rows(wanted, plan, values)
-        total = self._reader.rows(plan.count, values)[0][0] if wanted.count else None
+        total = self._total(wanted, plan, values, len(rows)) if wanted.count else None
         if plan.missing:
             self._scans.notice(wanted.collection, plan.missing)
         # One more than was asked for tells whether there is a next page.
@@ -141,6 +137,36 @@ class RecordLists:
             return _Found(page, total, None)
         next_cursor = _codec(wanted, plan).write(plan.place_of(page[-1]), page[-1][0])
         return _Found(page, total, next_cursor)
+
+    def _total(
+        self, wanted: ListRequest, plan: ListPlan, values: Mapping[str, Any], found: int
+    ) -> int:
+        """Return how many records the list has; one that fits on a page has been counted."""
+        if wanted.cursor is None and not wanted.offset and found <= wanted.limit:
+            return found
+        total: int = self._reader.rows(plan.count, values)[0][0]
+        return total
+
+    def _planned(
+        self,
+        collection: Collection,
+        filters: Sequence[Term],
+        sort: Sequence[SortKey],
+        conditions: Sequence[Condition],
+        only_of: UUID | None,
+    ) -> tuple[ListPlan, dict[str, Any]]:
+        """Return how to go about a list, and the parameters of its statements.
+
+        :raises BadRequest: for what the list does not have.
+        :raises TinyBaseError: for a condition that the collection cannot have.
+        """
+        terms = _all_terms(filters, conditions)
+        try:
+            plan = self._plan(collection, terms, sort, only_own=only_of is not None)
+            return plan, plan.query.bound(terms, only_of)
+        except BadRequest:
+            _blame(self._queries, collection, conditions)
+            raise
 
     def _plan(
         self,
@@ -151,7 +177,7 @@ class RecordLists:
         only_own: bool,
     ) -> ListPlan:
         """Return how to go about the list: as about any that differs in its values only."""
-        key = (collection.id, collection.compiled, shape_of(filters), tuple(sort), only_own)
+        key = (collection.compiled, shape_of(filters), tuple(sort), only_own)
         plan = self._plans.get(key)
         if plan is None:
             query = self._queries.build(collection, filters=filters, sort=sort, only_own=only_own)
@@ -200,20 +226,13 @@ def _all_terms(filters: Sequence[Term], conditions: Sequence[Condition]) -> Sequ
     return [*filters, *(term for condition in conditions for term in condition.terms)]
 
 
-@contextmanager
-def _blamed(
-    queries: QueryBuilder, collection: Collection, conditions: Sequence[Condition]
-) -> Iterator[None]:
+def _blame(queries: QueryBuilder, collection: Collection, conditions: Sequence[Condition]) -> None:
     """Tell a fault in what extensions want met from one of the client."""
-    try:
-        yield
-    except BadRequest:
-        for condition in conditions:
-            try:
-                queries.build(collection, filters=condition.terms).bound(condition.terms, None)
-            except BadRequest as error:
-                condition.refuse(error)
-        raise
+    for condition in conditions:
+        try:
+            queries.build(collection, filters=condition.terms).bound(condition.terms, None)
+        except BadRequest as error:
+            condition.refuse(error)
 
 
 def _record(wanted: ListRequest, row: Sequence[Any]) -> RecordRow:
@@ -223,7 +242,8 @@ def _record(wanted: ListRequest, row: Sequence[Any]) -> RecordRow:
     return wanted.sight.shown(read_answered(wanted.collection, row)).only(wanted.specs)
 
 
-def _text(wanted: ListRequest, row: Sequence[Any]) -> str:
+def _texts(wanted: ListRequest, rows: Sequence[Sequence[Any]]) -> list[str]:
     if wanted.sight.is_plain:
-        return answered_text(wanted.collection.compiled, row, wanted.specs)
-    return _record(wanted, row).as_json().decode()
+        schema, specs = wanted.collection.compiled, wanted.specs
+        return [answered_text(schema, row, specs) for row in rows]
+    return [_record(wanted, row).as_json().decode() for row in rows]

@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import orjson
 from marshmallow import ValidationError
 
 from tinybase.actors import Actor
@@ -32,7 +33,7 @@ from tinybase.errors import BadRequest
 LONGEST_CURSOR = 1_024
 
 _LONGEST_VALUES = 700
-_VERSION = 1
+_VERSION = 2
 _INT64 = 2**63
 
 Values = list[Any]
@@ -62,12 +63,11 @@ class CursorCodec:
         """Return the cursor of a record, from the values that the database has at its keys."""
         values = [_plain(value) for value in place]
         cursor = {"v": _VERSION, "d": self._digest(values)}
-        if self._fits(values) and len(json.dumps(values)) <= _LONGEST_VALUES:
+        if self._can_be_read(values) and len(_as_json(values)) <= _LONGEST_VALUES:
             cursor["k"] = values
         else:
             cursor["r"] = str(record_id)
-        text = json.dumps(cursor, separators=(",", ":"))
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        return base64.urlsafe_b64encode(_as_json(cursor)).decode().rstrip("=")
 
     def read(self, text: str) -> Cursor:
         """Read a cursor of this list.
@@ -97,8 +97,15 @@ class CursorCodec:
         return place
 
     def _digest(self, values: Values) -> str:
-        content = json.dumps([self._scope, values])
-        return hashlib.sha256(content.encode()).hexdigest()[:24]
+        content = _as_json([self._scope, values])
+        return hashlib.sha256(content).hexdigest()[:24]
+
+    def _can_be_read(self, values: Values) -> bool:
+        """Say whether values of the database fit; its columns have nothing else in them."""
+        return all(
+            key.is_column or (value is None and key.nullable) or _is_value(key, value)
+            for key, value in zip(self._keys, values, strict=True)
+        )
 
     def _fits(self, values: Values) -> bool:
         return len(values) == len(self._keys) and all(
@@ -114,7 +121,7 @@ def scope_of(
     who = [actor.kind, actor.user_id or actor.token_id]
     terms = sorted([term.field, term.operator, *map(str, term.values)] for term in filters)
     order = [[key.field, key.descending] for key in sort]
-    return json.dumps([collection_id, who, terms, order], default=str)
+    return _as_json([collection_id, who, terms, order]).decode()
 
 
 def invalid_cursor() -> BadRequest:
@@ -136,6 +143,14 @@ def _decoded(text: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise invalid_cursor()
     return content
+
+
+def _as_json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        # Numbers and texts that the one does not take and the other does.
+        return json.dumps(value, default=str).encode()
 
 
 def _plain(value: Any) -> Any:

@@ -37,8 +37,10 @@ class Sight:
 
         :raises TinyBaseError: the refusal of the first.
         """
-        if not any(self.admits(operation) for operation in operations):
-            raise self.refused(operations[0])
+        for operation in operations:
+            if self.admits(operation):
+                return
+        raise self.refused(operations[0])
 
     def ask_beforehand(self, *operations: Operation) -> None:
         """Ask what can be asked before a transaction, so that nobody waits for that."""
