@@ -152,6 +152,15 @@ def test_who_only_ran_beside_the_guilty_one_stays(make_host, site, leave_behind)
     assert last == {"one": "quarantined", "two": "enabled"}
 
 
+def test_who_is_only_loaded_beside_the_guilty_one_stays(make_host, site, leave_behind):
+    site.add("one", "")
+    site.add("two", "")
+    beside = [HANDLER, Suspect("two", IMPORT)]
+    first, *_, last = deaths(make_host, leave_behind, beside, beside, [HANDLER])
+    assert first == {"one": "enabled", "two": "enabled"}
+    assert last == {"one": "quarantined", "two": "enabled"}
+
+
 def test_after_it_was_enabled_again_the_count_starts_afresh(make_host, site, leave_behind):
     site.add("one", "")
     deaths(make_host, leave_behind, [HANDLER], [HANDLER], [HANDLER])

@@ -52,7 +52,7 @@ class Blame:
     """Counts the processes that died in an extension, and quarantines it.
 
     It is the third death within an hour that counts, or the first one if it happened while
-    the extension was starting: otherwise no process would ever start.
+    nothing but extensions that were starting ran: otherwise no process would ever start.
     """
 
     def __init__(self, database: Database, desired: DesiredState) -> None:
@@ -72,9 +72,11 @@ class Blame:
             return
         counts = self._count(of_extensions)
         most = max(counts.values())
+        # A process that serves loads and starts extensions, too, when something is switched.
+        could_not_start = all(suspect.was_starting for suspect in suspects)
         for suspect in of_extensions:
             times = counts[suspect.extension]
-            if times == most and (suspect.was_starting or times > TOLERATED):
+            if times == most and (could_not_start or times > TOLERATED):
                 self._quarantine(suspect, times)
 
     def quarantine_at_once(self, name: str, why: str) -> str | None:
