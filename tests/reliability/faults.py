@@ -1,7 +1,6 @@
-"""What handlers can do wrong, where, and the extension that does it when it is asked to.
+"""What code of an extension can do wrong, where it is called, and what comes of it.
 
-A request says in its ``X-Request-Id`` which fault a handler of which event is to commit, as
-``SITE.FAULT.NUMBER``. Everybody else's handlers do nothing but write down that they ran.
+:mod:`reliability.culprits` has the extensions that do it.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ FAULTS: dict[str, tuple[Outcome, str]] = {
     "memory": (Outcome.FAILURE, "hoard()"),
     "rejection-of-the-database": (Outcome.FAILURE, 'ctx.db.execute(text("SELECT nothing"))'),
     "half-written": (Outcome.FAILURE, "write(ctx); raise ValueError"),
-    "hang": (Outcome.DELAY, "time.sleep(2.5)"),
-    "busy-loop": (Outcome.DELAY, "spin(site)"),
+    "hang": (Outcome.DELAY, "time.sleep(HANG)"),
+    "busy-loop": (Outcome.DELAY, "spin(SECONDS[site])"),
     "mutation": (Outcome.NOTHING, "spoil(event)"),
     "re-entrancy": (Outcome.ENDLESS, "create(ctx)"),
     "open-transaction": (Outcome.NOTHING, "leave_open()"),
@@ -61,174 +60,182 @@ RETURNED = {
 
 
 class Kind(StrEnum):
-    """What the request has to do with its handlers."""
+    """What the request has to do with the code that is called."""
 
-    TOLD = "the request goes on, whatever they do"
-    ASKED = "it is refused unless they answer"
-    HEARD = "it waits for them, and goes on without an answer"
+    TOLD = "the request goes on, whatever its handlers do"
+    ASKED = "it is refused unless its handlers answer in time"
+    HEARD = "it waits for its handlers, and goes on without an answer"
+    VIEW = "it gets what the view answers, or its failure"
+    CALL = "it gets how the call has ended"
+    PROBE = "it is told that the server is degraded unless the check passes in time"
+    SCRAPE = "it gets what collectors tell in time"
+
+
+EVENTS = (Kind.TOLD, Kind.ASKED, Kind.HEARD)
+"""The kinds of hooks; the others are of what an extension contributes."""
+
+_BOUNDED = (Kind.ASKED, Kind.PROBE, Kind.SCRAPE)
+_LONG = {Kind.TOLD: 0.4, Kind.PROBE: 2.3}
 
 
 @dataclass(frozen=True)
 class Site:
-    """One event.
+    """One place at which code of an extension is called.
 
-    :param request: which request brings it about, see ``test_fault_matrix``.
-    :param answers: whether what an implementation returns is used.
+    :param request: which request brings it about, see :mod:`reliability.requests`.
+    :param answers: whether what it returns is used.
+    :param awaits: whether a coroutine that it returns is awaited.
     :param creates: whether it is about the creation of a record, which a handler that
         creates one causes again, in the transaction that is open.
-    :param sampled: whether a part of the faults is enough for the ordinary run, since the
-        code is the same as that of another event.
+    :param is_whole: whether the ordinary run commits every fault there. Elsewhere, where the
+        code under test is the same, it commits a part of them.
     """
 
     kind: Kind
     request: str
     answers: bool = False
+    awaits: bool = True
     creates: bool = False
-    sampled: bool = False
+    is_whole: bool = False
+
+    @property
+    def has_witness(self) -> bool:
+        """Say whether other extensions are called as well."""
+        return self.kind not in (Kind.CALL, Kind.VIEW)
 
 
 SITES: dict[str, Site] = {
-    "on_record_create": Site(Kind.TOLD, "create"),
+    # First, since no more than sixty errors a minute are told.
+    "on_error": Site(Kind.TOLD, "break"),
+    "on_record_create": Site(Kind.TOLD, "create", is_whole=True),
     "on_record_change": Site(Kind.TOLD, "create"),
     "on_record_update": Site(Kind.TOLD, "update"),
     "on_record_delete": Site(Kind.TOLD, "delete"),
+    "on_record_write_failed": Site(Kind.TOLD, "fail_to_write"),
     "on_user_login": Site(Kind.TOLD, "login"),
+    "on_user_login_failed": Site(Kind.TOLD, "fail_to_login"),
+    "on_user_logout": Site(Kind.TOLD, "logout"),
     "on_user_register": Site(Kind.TOLD, "register"),
+    "on_user_update": Site(Kind.TOLD, "change_email"),
+    "on_user_delete": Site(Kind.TOLD, "delete_user"),
+    "on_password_change": Site(Kind.TOLD, "change_password"),
+    "on_collection_create": Site(Kind.TOLD, "make_collection"),
+    "on_collection_update": Site(Kind.TOLD, "change_collection"),
+    "on_collection_delete": Site(Kind.TOLD, "drop_collection"),
+    "on_extension_enable": Site(Kind.TOLD, "switch_on"),
+    "on_extension_disable": Site(Kind.TOLD, "switch_off"),
     "on_function_complete": Site(Kind.TOLD, "call"),
-    "on_function_call": Site(Kind.HEARD, "call"),
-    "before_record_create": Site(Kind.ASKED, "create", answers=True, creates=True),
+    "on_function_call": Site(Kind.HEARD, "call", is_whole=True),
+    "after_request": Site(Kind.HEARD, "create"),
+    "before_record_create": Site(Kind.ASKED, "create", answers=True, creates=True, is_whole=True),
     "before_record_update": Site(Kind.ASKED, "update", answers=True),
     "before_record_delete": Site(Kind.ASKED, "delete"),
     "on_record_write": Site(Kind.ASKED, "create", creates=True),
-    "before_user_register": Site(Kind.ASKED, "register", answers=True, sampled=True),
-    "before_user_login": Site(Kind.ASKED, "login", sampled=True),
-    "before_function_call": Site(Kind.ASKED, "call", answers=True, sampled=True),
-    "before_collection_create": Site(Kind.ASKED, "collect", answers=True, sampled=True),
-    "before_request": Site(Kind.ASKED, "create", answers=True, sampled=True),
-    "after_request": Site(Kind.HEARD, "create", sampled=True),
-    "on_user_login_failed": Site(Kind.TOLD, "refused", sampled=True),
+    "before_user_register": Site(Kind.ASKED, "register", answers=True),
+    "before_user_login": Site(Kind.ASKED, "login"),
+    "before_function_call": Site(Kind.ASKED, "call", answers=True),
+    "before_collection_create": Site(Kind.ASKED, "make_collection", answers=True),
+    "before_collection_update": Site(Kind.ASKED, "change_collection", answers=True),
+    "before_collection_delete": Site(Kind.ASKED, "drop_collection"),
+    "before_request": Site(Kind.ASKED, "create", answers=True),
+    "authenticate": Site(Kind.ASKED, "create_with_a_key", answers=True),
+    "token_claims": Site(Kind.ASKED, "login", answers=True),
+    "can_access": Site(Kind.ASKED, "read", answers=True),
+    "filter_records": Site(Kind.ASKED, "list", answers=True),
+    "redact_record": Site(Kind.ASKED, "read", answers=True),
+    "function": Site(Kind.CALL, "call_the_function", answers=True),
+    "view": Site(Kind.VIEW, "visit", awaits=False),
+    "health_check": Site(Kind.PROBE, "probe"),
+    "metric": Site(Kind.SCRAPE, "scrape", answers=True, awaits=False),
 }
 
-_HEAD = """
-import asyncio, ctypes, json, logging, os, resource, sys, threading, time
-from pathlib import Path
-from sqlalchemy import text
-import tinybase.extensions
-from tinybase.db import db
+SECONDS = {name: _LONG.get(site.kind, 1.3) for name, site in SITES.items()}
+"""How long it takes there to be late."""
 
-RAN = Path(os.environ["FAULTS_RAN"])
+HOOKS = [name for name, site in SITES.items() if site.kind in EVENTS]
 
-def note(name, event):
-    descriptor = os.open(RAN, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(descriptor, f"{name} {event.request_id}\\n".encode())
-    os.close(descriptor)
-
-def named(event):
-    site, _, rest = (event.request_id or "").partition(".")
-    return site, rest.partition(".")[0]
-
-def handle(site, handler):
-    handler.__name__ = handler.__qualname__ = site
-    getattr(tinybase.extensions, site)(handler)
-"""
-
-_BAD = """
-class Base(BaseException): pass
-
-class Unprintable(Exception):
-    def __str__(self): raise ValueError
-    __repr__ = __str__
-
-def endless(): endless()
-
-def deep():
-    value = []
-    for _ in range(100_000): value = [value]
-    return value
-
-def spin(site):
-    is_told = site.startswith("on_") and site not in ("on_record_write", "on_function_call")
-    until = time.monotonic() + (0.4 if is_told else 1.3)
-    while time.monotonic() < until: pass
-
-def spoil(event):
-    for name, value in list(vars(event).items()):
-        if name in ("data", "payload"): continue
-        if isinstance(value, dict): value.clear()
-        setattr(event, name, None)
-
-def create(ctx):
-    ctx.records.create("notes", {"title": "by a handler"})
-
-def write(ctx):
-    ctx.db.execute(text("UPDATE users SET email = email"))
-
-def leave_open():
-    db.session.execute(text("UPDATE users SET email = email"))
-
-def flood():
-    log = logging.getLogger(__name__)
-    for _ in range(100): log.error("x" * 10_000)
-
-def leak_threads():
-    for _ in range(20): threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
-
-def leak_descriptors():
-    for _ in range(20): os.dup(2)
-
-async def later():
-    await asyncio.sleep(0)
-
-def hoard():
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, hard))
-    hoarded = []
-    try:
-        while True: hoarded.append(bytearray(2**24))
-    finally:
-        hoarded.clear()
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-
-def commit(site, event, ctx):
-    wanted, fault = named(event)
-    if wanted != site or (event.depth and fault != "re-entrancy"): return
-    note("bad", event)
-"""
-
-_FOR_EACH = """
-for site in {sites!r}:
-    handle(site, (lambda site: lambda event{ctx}: {what})(site))
-"""
-
-_WITNESS = """
-from tinybase.functions import register
-
-@register(name="pay", auth="public")
-def pay(): return os.getpid()
-
-def witness(site, event):
-    if named(event)[0] == site and not event.depth: note("witness", event)
-"""
+INAPPLICABLE = {
+    ("metric", "re-entrancy"): "a collector gets no ctx, with which it could cause anything",
+}
+"""The cells that cannot be, and why."""
 
 
-def bad_one() -> str:
-    """Return the extension that commits the faults."""
-    branches = [
-        f"    if fault == {name!r}:\n        {code}"
-        for name, code in [*((name, code) for name, (_, code) in FAULTS.items()), *RETURNED.items()]
-    ]
-    return "\n".join(
-        [
-            _HEAD,
-            _BAD.rstrip(),
-            *branches,
-            _FOR_EACH.format(sites=list(SITES), ctx=", ctx", what="commit(site, event, ctx)"),
-        ]
-    )
+def outcome_of(site: str, fault: str) -> Outcome:
+    """Return what comes of a fault at a site: nothing, a failure, an endless chain or death."""
+    at = SITES[site]
+    if fault in RETURNED:
+        return Outcome.FAILURE if at.answers else Outcome.NOTHING
+    if fault == "coroutine" and not at.awaits:
+        return Outcome.FAILURE
+    outcome = FAULTS[fault][0]
+    if outcome is Outcome.DELAY:
+        return Outcome.FAILURE if at.kind in _BOUNDED else Outcome.NOTHING
+    if outcome is Outcome.ENDLESS:
+        return outcome if at.creates else Outcome.NOTHING
+    return outcome
 
 
-def good_one() -> str:
-    """Return the extension that writes down which of its handlers ran."""
-    what = "witness(site, event)"
-    return _HEAD + _WITNESS + _FOR_EACH.format(sites=list(SITES), ctx="", what=what)
+class Moment(StrEnum):
+    """When code of an extension runs that nobody has asked for."""
+
+    IMPORT = "it is imported"
+    COLLECT = "it is asked what it contributes"
+    STARTUP = "a worker starts"
+    SHUTDOWN = "a worker stops"
+
+
+class Fate(StrEnum):
+    """What becomes of an extension that commits a fault while it is loaded or started."""
+
+    RUNS = "enabled"
+    SHOWN = "enabled, with a reason that shows what has failed"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+LOADING = (Moment.IMPORT, Moment.COLLECT)
+
+_WITHOUT_DATABASE = (
+    "rejection-of-the-database",
+    "half-written",
+    "open-transaction",
+    "written",
+    "rollback",
+    "pragma",
+)
+"""What takes a database, which there is none of while an extension is loaded."""
+
+
+def faults_at(moment: Moment) -> list[str]:
+    """Return the faults that leave the process alive and that can be committed then.
+
+    A module returns nothing.
+    """
+    alive = [name for name, (outcome, _) in FAULTS.items() if outcome is not Outcome.DEATH]
+    if moment is Moment.IMPORT:
+        return [name for name in alive if name != "coroutine"]
+    return [*alive, *RETURNED]
+
+
+def outcome_at(moment: Moment, fault: str) -> Outcome:
+    """Return what comes of a fault then."""
+    outcome = FAULTS[fault][0] if fault in FAULTS else Outcome.NOTHING
+    if moment in LOADING and fault in _WITHOUT_DATABASE:
+        return Outcome.FAILURE
+    if moment is not Moment.COLLECT:
+        return Outcome.NOTHING if outcome is Outcome.ENDLESS else outcome
+    is_failure = outcome is Outcome.ENDLESS or fault in ("coroutine", *RETURNED)
+    return Outcome.FAILURE if is_failure else outcome
+
+
+def fate_of(moment: Moment, fault: str) -> Fate:
+    """Return what becomes of an extension that commits a fault then.
+
+    While it stops that is to be seen in the log only.
+    """
+    outcome = outcome_at(moment, fault)
+    if outcome is Outcome.DELAY and moment in LOADING:
+        return Fate.QUARANTINED
+    if outcome is Outcome.FAILURE and moment is not Moment.SHUTDOWN:
+        return Fate.FAILED if moment in LOADING else Fate.SHOWN
+    return Fate.RUNS

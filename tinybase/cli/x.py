@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import traceback
 from functools import partial
@@ -15,10 +16,12 @@ from tinybase.cli import context
 from tinybase.cli.output import Refused, table
 from tinybase.errors import TinyBaseError, one_line
 from tinybase.extensions.commands import OPENER
+from tinybase.host.stats import safe_text
 
 if TYPE_CHECKING:
     from tinybase.api.services import Services
 
+_ENDINGS = (SystemExit, KeyboardInterrupt)
 _HOOK = "tinybase_register_commands"
 _SERVICES = "tinybase.cli.x.services"
 _TRACEBACK = "tinybase.cli.x.traceback"
@@ -81,10 +84,11 @@ class _OneExtension(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            # What a command returns means nothing to click, and is no exit code.
+            _refuse_coroutine(super().invoke(ctx))
+        except (click.ClickException, click.Abort, click.exceptions.Exit, *_ENDINGS):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise _failure(self.name or "", self._running, error) from error
 
 
@@ -147,10 +151,19 @@ def _why_none(services: Services, name: str) -> str:
     return f"{name} is {state.status}, so its commands cannot be run: {reason}."
 
 
-def _failure(extension: str, name: str, error: Exception) -> Refused:
+def _refuse_coroutine(returned: object) -> None:
+    if inspect.iscoroutine(returned):
+        returned.close()
+        raise TypeError("commands are not awaited; call asyncio.run() in a function without async")
+
+
+def _failure(extension: str, name: str, error: BaseException) -> Refused:
     """Say in one line which command of which extension failed; the rest goes to the log."""
-    told = error.detail if isinstance(error, TinyBaseError) else f"{type(error).__name__}: {error}"
-    line = f"The command {name} of the extension {extension} failed: {one_line(told).rstrip('.')}."
+    if isinstance(error, TinyBaseError):
+        told = one_line(error.detail).rstrip(".")
+    else:
+        told = one_line(f"{type(error).__name__}: {safe_text(error)}").rstrip(".: ")
+    line = f"The command {name} of the extension {extension} failed: {told}."
     if click.get_current_context().find_root().meta[_TRACEBACK]:
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
         return Refused(line)
@@ -159,7 +172,7 @@ def _failure(extension: str, name: str, error: Exception) -> Refused:
     return Refused(f"{line} {again} shows where; so does tinybase extensions logs {extension}.")
 
 
-def _log_failure(extension: str, name: str, error: Exception) -> None:
+def _log_failure(extension: str, name: str, error: BaseException) -> None:
     """Write the traceback to the log of the server, where tinybase extensions logs finds it."""
     handler = logs.LogFile(logs.file_of(context.instance()))
     handler.setFormatter(logs.LineFormatter())
