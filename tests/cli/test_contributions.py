@@ -140,6 +140,8 @@ def test_settings_are_set_and_unset_and_a_secret_is_never_said(run, shop):
     assert run("functions", "call", "shop_currency").json == {"currency": "USD"}
 
     shown = run("extensions", "config", "shop", "--unset", "currency")
+    assert "required, secret" in shown.out
+    assert "one of EUR, USD" in shown.out
     assert "(redacted)" in shown.out
     everything = [found.out, found.err, shown.out, *(p.read_text() for p in shop.glob("logs/*"))]
     assert "sesame" not in "".join(everything)
@@ -154,10 +156,47 @@ def test_who_installs_enables_or_updates_what_lacks_a_setting_is_told(run, open_
     release(source, "2.1.0", ("    currency =", more))
 
     told = "shop 2.1.0 does not run: the setting desk is missing: set it with tinybase extensions"
-    assert told in run("extensions", "update", "shop", "--yes").err
+    assert told in run("extensions", "update", "shop", "--yes", "--allow-needs-config").err
     assert told in run("extensions", "enable", "shop").err
     run("extensions", "uninstall", "shop", "--yes")
     assert told in run("extensions", "install", source, "--yes").err
+
+
+def test_an_update_that_lacks_a_setting_is_refused_unless_it_is_given_along(run, open_shop):
+    run("extensions", "uninstall", "shop", "--yes")
+    source = release(open_shop.parent / "newer", "2.0.0")
+    refused = run("extensions", "install", source, "--yes", "--set", "curency=USD", code=1)
+    assert "Did you mean currency?" in refused.err
+    assert run("extensions", "list", "--json").json == []
+    run("extensions", "install", source, "--yes", "--set", "currency=USD")
+    assert run("functions", "call", "shop_currency").json == {"currency": "USD"}
+
+    desk = "    desk = Setting(int, required=True)\n    pin = Setting(str, secret=True)\n"
+    release(source, "2.1.0", ("    currency =", f"{desk}    currency ="))
+    shown = run("extensions", "update", "shop", "--dry-run").err
+    assert "+ Settings" in shown
+    assert "desk  required" in shown
+    update = ("extensions", "update", "shop", "--yes")
+    told = run(*update, code=1).err
+    assert "shop 2.1.0 would not run any more: the setting desk is missing." in told
+    assert "--set KEY=VALUE" in told
+    assert "must be a whole number" in run(*update, "--set", "desk=x", code=1).err
+    assert "pin is a secret" in run(*update, "--set", "desk=7", "--set", "pin=1234", code=1).err
+    (found,) = run("extensions", "list", "--json").json
+    assert (found["version"], found["status"]) == ("2.0.0", "enabled")
+
+    done = run(*update, "--set", "desk=7", "--set", "pin", stdin="1234\n")
+
+    assert "does not run" not in done.err
+    currency, desk, pin = sorted(
+        run("extensions", "config", "shop", "--json").json["settings"][1:],
+        key=lambda item: item["name"],
+    )
+    assert (desk["value"], desk["source"]) == (7, "database")
+    assert (pin["is_set"], pin["value"], currency["value"]) == (True, None, "USD")
+    assert "Nothing was set" in run(*update[:3], "--set", "desk=8", code=1).err
+    every = run("extensions", "update", "--set", "desk=8", code=1)
+    assert "--set gives values to one extension" in every.err
 
 
 def test_an_extension_that_the_server_could_not_load_is_failed_on_the_command_line(run, open_shop):

@@ -14,7 +14,7 @@ from tinybase.cli.names import name_argument
 from tinybase.cli.output import can_ask, emit_json, json_option, note, table
 
 if TYPE_CHECKING:
-    from tinybase.packages.configuration import ExtensionConfig, SettingView
+    from tinybase.packages.configuration import ExtensionConfig, Given, SettingView
 
 _REDACTED = "(redacted)"
 
@@ -51,6 +51,29 @@ def config(*, name: str, changes: tuple[str, ...], unset: tuple[str, ...], as_js
         emit_json(found)
     else:
         _show(found)
+
+
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY[=VALUE]",
+    help="Set a setting in the same step; a KEY alone is asked for.",
+)
+
+
+def given_along(settings: Sequence[str]) -> Given:
+    """Return what ``--set`` gives, asking for what has no value: it may be a secret."""
+    # With SQLAlchemy, which whoever installs or updates needs anyway.
+    from tinybase.packages.configuration import Given  # noqa: PLC0415
+
+    texts, shown = {}, set()
+    for setting in settings:
+        key, is_given, text = setting.partition("=")
+        texts[key] = text if is_given else _ask(key, is_secret=True)
+        if is_given:
+            shown.add(key)
+    return Given(texts, frozenset(shown))
 
 
 def _read(changes: Sequence[str], settings: Sequence[SettingView]) -> Mapping[str, str]:

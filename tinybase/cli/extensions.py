@@ -21,6 +21,7 @@ from tinybase.cli import (
     plan,
 )
 from tinybase.cli.bundling import bundle_option, install_bundle
+from tinybase.cli.extension_settings import given_along, set_option
 from tinybase.cli.idle import tell_idle
 from tinybase.cli.names import names_argument
 from tinybase.cli.output import (
@@ -55,6 +56,7 @@ def extensions() -> None:
 @bundle_option
 @click.option("--ref", help="The tag, branch or full commit of a repository.")
 @click.option("-e", "--editable", is_flag=True, help="Import a local folder from where it is.")
+@set_option
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @json_option
 def install(
@@ -64,6 +66,7 @@ def install(
     bundle: Path | None,
     ref: str | None,
     editable: bool,
+    settings: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -84,11 +87,14 @@ def install(
       tinybase extensions install https://github.com/user/many#subdirectory=one
       tinybase extensions install --editable ./my-extension
       tinybase extensions install "tinybase-extension>=1,<2" --yes
+      tinybase extensions install user/payments --set currency=EUR --set api_key
       tinybase extensions install --from-bundle extensions.zip
     """
     if bundle is not None:
-        if address is not None or ref is not None or editable:
-            raise click.UsageError("--from-bundle takes no address, no --ref and no --editable.")
+        if address is not None or ref is not None or editable or settings:
+            raise click.UsageError(
+                "--from-bundle takes no address, no --ref, no --editable and no --set."
+            )
         install_bundle(bundle, yes=yes, dry_run=dry_run, as_json=as_json)
         return
     if address is None:
@@ -98,7 +104,12 @@ def install(
             show(service.plan(address, ref=ref, editable=editable), as_json=as_json)
             return
         installed = service.install(
-            address, ref=ref, editable=editable, confirm=partial(ask, yes=yes), progress=note
+            address,
+            ref=ref,
+            editable=editable,
+            given=given_along(settings),
+            confirm=partial(ask, yes=yes),
+            progress=note,
         )
     if as_json:
         emit_json(installed)

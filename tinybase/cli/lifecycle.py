@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from tinybase.cli import context
+from tinybase.cli.extension_settings import given_along, set_option
 from tinybase.cli.idle import tell_idle
 from tinybase.cli.names import optional_names_argument
 from tinybase.cli.output import (
@@ -129,10 +130,23 @@ def rollback(*, number: int | None, yes: bool, as_json: bool) -> None:
 @optional_names_argument
 @yes_option
 @click.option("--ref", help="Where to move the one that is named; it stays there.")
+@set_option
+@click.option(
+    "--allow-needs-config",
+    is_flag=True,
+    help="Also update what runs now and will wait for a setting.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @json_option
 def update(
-    *, names: tuple[str, ...], yes: bool, ref: str | None, dry_run: bool, as_json: bool
+    *,
+    names: tuple[str, ...],
+    yes: bool,
+    ref: str | None,
+    settings: tuple[str, ...],
+    allow_needs_config: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Move extensions to newer releases: those named, or all.
 
@@ -140,13 +154,15 @@ def update(
     are no releases. One that was asked for at a tag, branch or commit stays there unless
     --ref says otherwise; one from the package index stays within the versions that it was
     asked for in. Packages stay as they are unless they have to change. If anything fails,
-    nothing is changed.
+    nothing is changed. So it is if one that runs would wait for a setting that is new; --set
+    gives it a value in the same step.
 
     \b
     Examples:
       tinybase extensions update
       tinybase extensions update my-extension --dry-run
       tinybase extensions update my-extension --ref v1.2.0 --yes
+      tinybase extensions update payments --set currency=EUR --set api_key
     """
     with context.services() as services:
         service = services.extensions.updates
@@ -158,7 +174,14 @@ def update(
                 _tell_plan(plan)
                 note("Nothing was changed.")
             return
-        done = service.update(names, ref=ref, confirm=partial(_ask, yes=yes), progress=note)
+        done = service.update(
+            names,
+            ref=ref,
+            given=given_along(settings),
+            allow_needs_config=allow_needs_config,
+            confirm=partial(_ask, yes=yes),
+            progress=note,
+        )
         moved = {change.name for change in done.changes if change.kind == "extension"}
         after = [item for item in services.extensions.list() if item.name in moved] if moved else []
     tell_idle(after)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from tinybase.config import FILE_NAME, Config
 from tinybase.db import Database, utcnow
@@ -105,6 +105,7 @@ class Resolved:
     value: Any
     source: str
     fault: str | None = None
+    is_missing: bool = False
 
 
 class StoredSettings:
@@ -123,22 +124,26 @@ class StoredSettings:
 
     def change(self, extension: str, values: Mapping[str, Any]) -> None:
         """Set some values; ``None`` takes one away. All workers are told."""
-        now = utcnow()
         with self._database.write() as work:
-            for name, value in values.items():
-                if value is None:
-                    work.connection.execute(
-                        delete(_table).where(_table.c.extension == extension, _table.c.name == name)
-                    )
-                    continue
-                new = {"value": value, "updated_at": now}
-                statement = insert(work.connection, _table)
-                work.connection.execute(
-                    statement.values(extension=extension, name=name, **new).on_conflict_do_update(
-                        index_elements=[_table.c.extension, _table.c.name], set_=new
-                    )
-                )
+            store(work.connection, extension, values)
             bump(work.connection)
+
+
+def store(connection: Connection, extension: str, values: Mapping[str, Any]) -> None:
+    """Set some values; whoever calls tells the workers."""
+    now = utcnow()
+    for name, value in values.items():
+        if value is None:
+            connection.execute(
+                delete(_table).where(_table.c.extension == extension, _table.c.name == name)
+            )
+            continue
+        new = {"value": value, "updated_at": now}
+        connection.execute(
+            insert(connection, _table)
+            .values(extension=extension, name=name, **new)
+            .on_conflict_do_update(index_elements=[_table.c.extension, _table.c.name], set_=new)
+        )
 
 
 def check(owner: str, declaration: SettingDeclaration, others: Sequence[Contribution]) -> None:
@@ -164,6 +169,15 @@ def trouble(extension: str, resolved: Sequence[Resolved]) -> str | None:
     if not faults:
         return None
     return f"{'; '.join(faults)}. tinybase extensions config {extension} shows all settings"
+
+
+def lacking(resolved: Sequence[Resolved]) -> str:
+    """Return what keeps an extension from running that cannot be configured yet; or nothing."""
+    return "; ".join(
+        _missing_value(item.facts) if item.is_missing else str(item.fault)
+        for item in resolved
+        if item.fault
+    )
 
 
 def parsed(settings: Sequence[SettingFacts], texts: Mapping[str, str]) -> dict[str, Any]:
@@ -211,7 +225,7 @@ def _resolve(
             value = list(value)  # noqa: PLW2901 - nobody changes somebody else's list
         return Resolved(facts, float(value) if facts.type == "float" else value, source)
     if facts.required:
-        return Resolved(facts, None, "default", _missing(extension, facts))
+        return Resolved(facts, None, "default", _missing(extension, facts), is_missing=True)
     return Resolved(facts, facts.default, "default")
 
 
@@ -231,13 +245,17 @@ def _candidates(
 
 
 def _missing(extension: str, facts: SettingFacts) -> str:
-    described = f" ({one_line(facts.description).rstrip('.')})" if facts.description else ""
     variables = " or ".join(reversed(facts.variables(extension)))
     return (
-        f"the setting {facts.name}{described} is missing: set it with tinybase extensions config "
+        f"{_missing_value(facts)}: set it with tinybase extensions config "
         f"{extension} {facts.name}{'' if facts.secret else '=VALUE'}, or in the environment as "
         f"{variables}"
     )
+
+
+def _missing_value(facts: SettingFacts) -> str:
+    described = f" ({one_line(facts.description).rstrip('.')})" if facts.description else ""
+    return f"the setting {facts.name}{described} is missing"
 
 
 def _unknown(name: str, known: Mapping[str, SettingFacts]) -> Fault:

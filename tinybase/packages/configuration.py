@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
 from tinybase.config import Config
-from tinybase.errors import Conflict
+from tinybase.errors import BadRequest, Conflict
 from tinybase.host import ExtensionState, Host
+from tinybase.host.desired import Wish
 from tinybase.host.settings import (
     Resolved,
     SettingFacts,
     Stored,
     checked,
+    lacking,
     parsed,
     resolve,
     trouble,
@@ -59,6 +61,20 @@ class ExtensionConfig:
     settings: Sequence[SettingView]
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Values that somebody gives along with an installation or update, as they were typed.
+
+    Others could see those that are ``shown``, so none of them may be a secret.
+    """
+
+    texts: Mapping[str, str] = field(default_factory=dict)
+    shown: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.texts)
+
+
 class Configuration:
     """Shows and changes the settings of extensions.
 
@@ -85,6 +101,49 @@ class Configuration:
         stored = self._host.stored_settings.read()
         reason = trouble(state.name, self._resolved(state, stored))
         return replace(state, status="needs_config", reason=reason) if reason else state
+
+    def given_to(self, state: ExtensionState, given: Given) -> Mapping[str, Any]:
+        """Return the values that somebody gives to an extension that was tried out.
+
+        :raises Invalid: with everything that is wrong with them.
+        :raises BadRequest: for a secret that others could see.
+        """
+        secrets = sorted(item.name for item in state.settings if item.secret)
+        for name in secrets:
+            if name in given.shown:
+                raise BadRequest(
+                    f"{name} is a secret, and others could see it in the list of processes. "
+                    f"Write --set {name} without a value: it is asked for, or read from stdin."
+                )
+        return checked(state.settings, parsed(state.settings, given.texts))
+
+    def check_still_run(
+        self,
+        states: Iterable[ExtensionState],
+        values: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Refuse newer versions that would wait for a setting where the present ones run.
+
+        :param states: how the newer ones fared when they were tried out.
+        :param values: what will be set beside what is.
+        :raises Conflict: with what is missing.
+        """
+        stored = self._host.stored_settings.read()
+        for state in states:
+            own = {**stored.get(state.name, {}), **values.get(state.name, {})}
+            missing = lacking(self._resolved(state, {**stored, state.name: own}))
+            if missing and state.status == "enabled" and self._runs(state.name):
+                raise Conflict(
+                    f"{state.name} {state.version} would not run any more: {missing}. Nothing was "
+                    "changed; give the value along with --set KEY=VALUE, or update all the same "
+                    "with --allow-needs-config.",
+                )
+
+    def _runs(self, name: str) -> bool:
+        """Say whether the version in force is wanted and has what it needs."""
+        if not self._host.desired.read().get(name, Wish()).is_enabled:
+            return False
+        return self.judged(self._try_out(name)).status == "enabled"
 
     def _declared(self, name: str) -> ExtensionState:
         if self._host.is_loaded:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from packaging.utils import canonicalize_name
 from sqlalchemy import select
@@ -23,7 +24,7 @@ from tinybase.packages import addresses
 from tinybase.packages.belongings import Data, OwnedCollections
 from tinybase.packages.bundles import Bundles
 from tinybase.packages.closure import applies
-from tinybase.packages.configuration import Configuration
+from tinybase.packages.configuration import Configuration, Given
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.history import History
 from tinybase.packages.lock import Lock
@@ -39,6 +40,8 @@ from tinybase.packages.wheels import read_wheel
 _table = Extension.__table__
 
 Confirm = Callable[[Plan], object]
+
+_NOTHING: Final = Given()
 
 
 class Extensions:
@@ -57,12 +60,12 @@ class Extensions:
         self._host = host
         self._pipeline = Pipeline(config, database, host)
         self.history = History(self._pipeline)
-        self.updates = Updates(self._pipeline, config)
+        self.configuration = Configuration(config, host, self._try_out)
+        self.updates = Updates(self._pipeline, config, self.configuration)
         self.synchronisation = Sync(self._pipeline, config)
         self.bundles = Bundles(self._pipeline, config)
         self._metrics = Metrics(database)
         self.data = Data(host, collections)
-        self.configuration = Configuration(config, host, self._try_out)
 
     # --- what is there ---------------------------------------------------------------
 
@@ -174,11 +177,13 @@ class Extensions:
         *,
         ref: str | None = None,
         editable: bool = False,
+        given: Given = _NOTHING,
         confirm: Confirm = silent,
         progress: Progress = silent,
     ) -> InstalledExtension:
         """Install an extension; when this raises, everything is as it was before.
 
+        :param given: values for its settings, set in the same step.
         :param confirm: is shown the plan before any code of the extension runs, and raises
             to stop. If a build makes more of the source than could be seen, it is asked again.
         :param progress: is told, in a few words, what is being done.
@@ -204,7 +209,13 @@ class Extensions:
                 progress("What was built does more than its source showed:")
                 confirm(grown)
             progress("Trying it out")
-            tried = self._pipeline.put_in_force(lock, workshop, purpose=purpose, insist=[name])
+            tried = self._pipeline.put_in_force(
+                lock,
+                workshop,
+                purpose=purpose,
+                insist=[name],
+                agree=lambda tried: {name: self.configuration.given_to(tried[name], given)},
+            )
         return self._installed(name, tried)
 
     def uninstall(self, name: str, *, purge: bool = False) -> None:

@@ -22,6 +22,7 @@ from tinybase.errors import Conflict, TinyBaseError
 from tinybase.host import ExtensionState, Host
 from tinybase.host.desired import bump
 from tinybase.host.ordering import check_order
+from tinybase.host.settings import store
 from tinybase.interruption import uninterrupted
 from tinybase.packages.changes import Change, difference
 from tinybase.packages.generations import Generations
@@ -40,6 +41,18 @@ Tried = dict[str, ExtensionState]
 """How extensions fared when they were tried out, by name."""
 
 Progress = Callable[[str], object]
+
+Values = Mapping[str, Mapping[str, object]]
+"""Values of settings, by extension and name."""
+
+Agree = Callable[[Tried], Values]
+"""Is shown how extensions fared before the switch, and raises to stop; returns values that are
+set in the same step."""
+
+
+def nothing_given(_: Tried) -> Values:
+    """Agree to whatever loads, and set nothing."""
+    return {}
 
 
 def silent(_: object) -> None:
@@ -92,7 +105,13 @@ class Pipeline:
         return difference(self.lock(), lock)
 
     def put_in_force(
-        self, lock: Lock, workshop: Workshop, *, purpose: str, insist: Iterable[str] = ()
+        self,
+        lock: Lock,
+        workshop: Workshop,
+        *,
+        purpose: str,
+        insist: Iterable[str] = (),
+        agree: Agree = nothing_given,
     ) -> Tried:
         """Build the set that a lock describes, try it out and switch to it.
 
@@ -101,6 +120,7 @@ class Pipeline:
         is left to do.
 
         :param insist: extensions that have to load even if they are switched off.
+        :param agree: see :data:`Agree`.
         """
         wheels = lock.wheels()
         changes = self.changes_to(lock)
@@ -115,7 +135,7 @@ class Pipeline:
             lock.write(folder / FILE_NAME)
             note = Entry(purpose, format_time(utcnow()), self.generations.number(), changes)
             note.write(folder)
-            return self._switch(folder, lock, changes, insist)
+            return self._switch(folder, lock, changes, insist, agree)
 
     def return_to(self, folder: Path) -> tuple[Change, ...]:
         """Put a set that was kept in force again, and return what that changed."""
@@ -145,15 +165,23 @@ class Pipeline:
             return
 
     def _switch(
-        self, folder: Path, lock: Lock, changes: Sequence[Change], insist: Iterable[str]
+        self,
+        folder: Path,
+        lock: Lock,
+        changes: Sequence[Change],
+        insist: Iterable[str],
+        agree: Agree = nothing_given,
     ) -> Tried:
         note = _note(changes)
         tried: Tried = {}
         if not changes or any(change.after is not None for change in changes):
             tried = self._verify(folder, lock, fresh=note["added"], insist=frozenset(insist))
+        values = agree(tried)
         with uninterrupted():
             with self.generations.undoing(), self._database.write() as work:
                 _record(work.connection, note["added"], note["removed"])
+                for name, given in values.items():
+                    store(work.connection, name, given)
                 self.generations.switch(folder)
             try:
                 self._tidy(lock)

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -19,17 +21,20 @@ from tinybase.packages.candidates import Candidate
 from tinybase.packages.changes import Change
 from tinybase.packages.checks import check_fits_together
 from tinybase.packages.closure import needed_by
+from tinybase.packages.configuration import Configuration, Given
 from tinybase.packages.environment import HostPackages
 from tinybase.packages.fetch import is_older_release, is_release, look_up
 from tinybase.packages.inspection import Changes, compare, inspect_wheel
 from tinybase.packages.lock import Lock, LockedExtension
-from tinybase.packages.pipeline import Pipeline, Progress, silent
+from tinybase.packages.pipeline import Pipeline, Progress, Tried, Values, silent
 from tinybase.packages.plan import Plan, PlannedPackage
 from tinybase.packages.sources import source_of
 from tinybase.packages.wheels import read_wheel, sha256
 from tinybase.packages.workshop import Workshop
 
 log = logging.getLogger(__name__)
+
+_NOTHING: Final = Given()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +104,10 @@ Confirm = Callable[[UpdatePlan], object]
 class Updates:
     """Newer releases of what is installed in one instance."""
 
-    def __init__(self, pipeline: Pipeline, config: Config) -> None:
+    def __init__(self, pipeline: Pipeline, config: Config, configuration: Configuration) -> None:
         self._pipeline = pipeline
         self._config = config
+        self._configuration = configuration
         self.known = KnownUpdates(pipeline.generations.folder)
 
     def plan(
@@ -119,6 +125,8 @@ class Updates:
         names: Sequence[str] = (),
         *,
         ref: str | None = None,
+        given: Given = _NOTHING,
+        allow_needs_config: bool = False,
         confirm: Confirm = silent,
         progress: Progress = silent,
     ) -> Updated:
@@ -126,16 +134,22 @@ class Updates:
 
         :param names: which; all that do not stay at a ref by default.
         :param ref: where to move the one that is named; it stays there from then on.
+        :param given: values for settings of the one that is named, set in the same step.
+        :param allow_needs_config: also move one that runs and then waits for a setting.
         :param confirm: is shown the plan before any code of them runs, and raises to stop.
         :raises NotFound: if one of them is not installed.
         :raises Conflict: ``dependency_conflict``, ``extension_load_failed``,
-            ``install_in_progress``; nothing was changed then.
+            ``install_in_progress``; ``conflict``, when one would wait for a setting. Nothing
+            was changed then.
         """
+        if given and len(names) != 1:
+            raise BadRequest("--set gives values to one extension. Name exactly one.")
         purpose = " ".join(["extensions update", *names])
         with self._pipeline.alone(purpose), ExitStack() as stack:
             lock = self._pipeline.lock()
             prepared, kept = self._prepare(lock, names, ref, stack, progress)
             if not prepared:
+                _refuse_to_ignore(given, kept)
                 return Updated((), kept)
             confirm(self._planned(lock, prepared, kept))
             progress("Getting the packages")
@@ -145,7 +159,10 @@ class Updates:
                 progress("Trying it out")
                 moved = [item.name for item in prepared]
                 workshop = prepared[0].workshop
-                self._pipeline.put_in_force(after, workshop, purpose=purpose, insist=moved)
+                agree = partial(self._agree, moved, given, allow_needs_config=allow_needs_config)
+                self._pipeline.put_in_force(
+                    after, workshop, purpose=purpose, insist=moved, agree=agree
+                )
         return Updated(changes, kept)
 
     def check(self, *, progress: Progress = silent) -> list[Availability]:
@@ -173,6 +190,18 @@ class Updates:
             self.check()
         except (TinyBaseError, OSError) as error:
             log.warning("could not find out what is newer: %s", one_line(error))
+
+    def _agree(
+        self, moved: Sequence[str], given: Given, tried: Tried, *, allow_needs_config: bool
+    ) -> Values:
+        """Return what is set together with an update, if what runs goes on running."""
+        values = {}
+        if given:
+            values[moved[0]] = self._configuration.given_to(tried[moved[0]], given)
+        if not allow_needs_config:
+            states = (tried[name] for name in moved if name in tried)
+            self._configuration.check_still_run(states, values)
+        return values
 
     # --- how -------------------------------------------------------------------------
 
@@ -296,6 +325,14 @@ class Updates:
             for name, item in lock.extensions.items()
         }
         return sorted(prepared, key=lambda item: (len(needed_by(item.name, wheels)), item.name))
+
+
+def _refuse_to_ignore(given: Given, kept: Sequence[Kept]) -> None:
+    for item in kept if given else ():
+        raise BadRequest(
+            f"{item.name} stays: {item.reason}. Nothing was set; tinybase extensions config "
+            f"{item.name} does that."
+        )
 
 
 def _chosen(lock: Lock, names: Sequence[str], ref: str | None) -> list[str]:
