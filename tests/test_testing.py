@@ -296,6 +296,24 @@ def hang():
     assert told in caplog.messages
 
 
+def test_what_is_no_error_of_its_code_is_told_without_a_traceback(
+    write: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = """
+from tinybase.extensions import register_collection
+register_collection("orders", {"fields": [{"name": "pieces", "minimum": 1}]})
+"""
+    told = "the collection 'orders': schema.fields.0.minimum: Not an option here"
+
+    with (
+        pytest.raises(Conflict, match=told),
+        running(tmp_path, extension=write({"hooks.py": wrong})),
+    ):
+        pytest.fail("it runs")
+    (record,) = [record for record in caplog.records if told in record.getMessage()]
+    assert record.exc_info is None
+
+
 def test_a_module_that_does_not_load_ends_the_test_with_the_cause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -128,7 +129,9 @@ def test_info_tells_everything(run: Run, extended: Path) -> None:
     assert (busy["calls"], busy["errors"], busy["timeouts"]) == (8, 6, 2)
     assert (busy["total_ms"], busy["max_ms"]) == (100.0, 60.0)
     assert busy["last_error"]["message"] == "no\n\x1bluck"
-    assert found["handlers"][0]["is_async"]
+    never = found["handlers"][0]
+    assert never["is_async"]
+    assert (never["mean_ms"], never["p95_ms"], never["max_ms"]) == (None, None, None)
     assert found["function_details"] == [
         {"name": "alpha_hello", "auth": "public", "description": "Say hello"}
     ]
@@ -140,7 +143,10 @@ def test_info_tells_everything(run: Run, extended: Path) -> None:
     for part in ("nothing else", "12.5", "60.0", "Say hello", "alpha:write_down: ValueError: no"):
         assert part in shown
     assert "\x1b" not in shown
+    assert re.search(r"alpha:look_at .* 0 +0 +0 +- +- +-", shown)
     assert "There are none." in run("extensions", "info", "beta").out
+    run("extensions", "disable", "beta")
+    assert "None run: the extension is disabled." in run("extensions", "info", "beta").out
 
 
 def test_the_list_counts(run: Run, extended: Path) -> None:

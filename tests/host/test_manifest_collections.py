@@ -85,7 +85,7 @@ def test_a_later_version_adds_the_fields_that_its_manifest_declares(shop, site, 
         (
             "",
             MANIFEST.replace("fields = [", "fields = [{ nam = 1 }, "),
-            "the collection 'orders': body.schema.fields.0.name",
+            "the collection 'orders': schema.fields.0.name",
         ),
         ("", MANIFEST.replace("fields =", "field ="), "field: is not a key of a collection."),
     ],

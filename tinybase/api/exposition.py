@@ -102,6 +102,6 @@ def _handlers(found: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
     for item in found:
         labels = [item[label] for label in _HANDLER]
         took.add_metric(labels, _cumulated(item["buckets"]), item["total_ms"] / 1000)
-        longest.add_metric(labels, item["max_ms"] / 1000)
+        longest.add_metric(labels, (item["max_ms"] or 0) / 1000)
     yield took
     yield longest

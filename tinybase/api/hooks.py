@@ -72,7 +72,7 @@ class HandlerMetrics(Schema):
     total_ms = fields.Number(required=True)
     mean_ms = fields.Number(required=True, allow_none=True)
     p95_ms = fields.Number(required=True, allow_none=True)
-    max_ms = fields.Number(required=True)
+    max_ms = fields.Number(required=True, allow_none=True)
     last_error = fields.Nested(LastErrorInfo, required=True, allow_none=True)
 
 

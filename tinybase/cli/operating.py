@@ -179,6 +179,8 @@ def _document(found: ExtensionDetails, handlers: list[dict[str, Any]]) -> dict[s
 
 def _show(found: ExtensionDetails, handlers: list[dict[str, Any]]) -> None:
     details(_facts(found))
+    status = found.extension.status
+    empty = "There are none." if status == "enabled" else f"None run: the extension is {status}."
     click.echo("\nHandlers, in the order in which they run")
     table(
         [{**_handler_row(item), **_timings(item)} for item in handlers],
@@ -187,7 +189,7 @@ def _show(found: ExtensionDetails, handlers: list[dict[str, Any]]) -> None:
             *(["Skipped"] if any(item["skipped"] for item in handlers) else []),
             *("Mean ms", "P95 ms", "Max ms"),
         ],
-        empty="There are none.",
+        empty=empty,
     )
     if found.contributed:
         click.echo("\nViews and health checks that were called")
@@ -200,7 +202,7 @@ def _show(found: ExtensionDetails, handlers: list[dict[str, Any]]) -> None:
     table(
         [asdict(item) for item in found.functions],
         ["Name", "Auth", "Description"],
-        empty="There are none.",
+        empty=empty,
     )
     failed = [item for item in (*handlers, *found.contributed) if item["last_error"]]
     if failed:
@@ -212,8 +214,8 @@ def _show(found: ExtensionDetails, handlers: list[dict[str, Any]]) -> None:
 
 
 def _timings(item: Mapping[str, Any]) -> dict[str, Any]:
-    calls = item["calls"]
-    return {"mean_ms": f"{item['total_ms'] / calls:.1f}" if calls else None}
+    times = {name: item[name] for name in ("mean_ms", "p95_ms", "max_ms")}
+    return {name: None if value is None else f"{value:.1f}" for name, value in times.items()}
 
 
 def _facts(found: ExtensionDetails) -> dict[str, object]:

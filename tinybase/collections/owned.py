@@ -62,12 +62,20 @@ def check(owner: str, declaration: CollectionDeclaration, others: Sequence[Contr
     try:
         check_definition(name, None, declaration.schema, declaration.options)
     except Invalid as error:
-        raise HandlerError(f"the collection {name!r}: {error.detail}") from error
+        raise HandlerError(f"the collection {name!r}: {_told(error)}") from error
     except (AttributeError, TypeError) as error:
         raise HandlerError(
             f"the collection {name!r} needs a name, and a schema and options that are "
             'mappings. Write register_collection("orders", {"fields": [...]}).'
         ) from error
+
+
+def _told(invalid: Invalid) -> str:
+    """Return the faults with their places in the declaration, which is in no body."""
+    places = (".".join(map(str, fault.loc[1:])) for fault in invalid.faults)
+    return "; ".join(
+        f"{place}: {fault.msg}" for place, fault in zip(places, invalid.faults, strict=True)
+    )
 
 
 class OwnedCollections:

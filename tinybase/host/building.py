@@ -264,10 +264,14 @@ class SnapshotBuilder:
         self._circles = set(snapshot.arrangement.circles)
 
     def _report(self, what: str, error: LoadError) -> None:
-        """Log why something did not load, once for as long as that stays the reason."""
+        """Log why something did not load, once for as long as that stays the reason.
+
+        Where the reason is not an error of its own code, a traceback would show ours.
+        """
         if self._reported.get(what) != safe_text(error):
             self._reported[what] = safe_text(error)
-            _log.error("%s failed to load: %s", what, error, exc_info=error)
+            shown = error if error.__cause__ is not None else None
+            _log.error("%s failed to load: %s", what, error, exc_info=shown)
 
     def _tell(self, name: str, reason: str) -> None:
         """Log why something that can be loaded does not run, once for as long as it is so."""

@@ -99,6 +99,8 @@ def _take_in(owner: str, hook: str, found: list[Any], snapshot: Snapshot) -> Non
         if hook == settings.HOOK:
             declared = snapshot.contributions.by(owner, hook)
             snapshot.settings[owner] = tuple(settings.SettingFacts.of(item) for item in declared)
+    except (HandlerError, TinyBaseError) as error:
+        raise _failure(hook, error) from None
     except BaseException as error:
         raise _failure(hook, error) from error
 
