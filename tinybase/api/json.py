@@ -11,12 +11,16 @@ import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import orjson
+
 from tinybase.errors import BadRequest, Fault, Invalid
 
 MOST_DIGITS = 4_300
 MOST_KEYS = 1_000
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _MOST_FAULTS = 20
+_LONGEST_PLAIN = 4_000
+"""Too short for an object of more than ``MOST_KEYS`` keys, or a number of so many digits."""
 
 Location = tuple[str | int, ...]
 
@@ -35,6 +39,9 @@ def parse_object(raw: bytes, limits: JsonLimits) -> dict[str, Any]:
     :raises BadRequest: ``invalid_json`` for what is no JSON, or not unambiguous.
     :raises Invalid: for JSON that is no object, or holds what cannot be stored.
     """
+    plain = _parse_plain(raw, limits)
+    if plain is not None:
+        return plain
     if not raw.strip():
         raise Invalid([Fault(("body",), "A JSON object is required.", "required")])
     value = _parse(raw)
@@ -60,6 +67,39 @@ TEXT_FAULTS = {
     "nul_character": "NUL characters are not allowed.",
     "lone_surrogate": "Half of a surrogate pair is not a character.",
 }
+
+
+def _parse_plain(raw: bytes, limits: JsonLimits) -> dict[str, Any] | None:
+    """Read a small object with nothing unusual in it; ``None`` is that the rest is to decide.
+
+    Without a backslash no text has a NUL character or half of a surrogate pair in it. And
+    where there are as many colons as keys and texts account for, no key was there twice.
+    """
+    size = len(raw)
+    if size > _LONGEST_PLAIN or b"\\" in raw or (0 < limits.string_bytes < size):
+        return None
+    if raw.count(b"{") + raw.count(b"[") > limits.depth:
+        return None
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(value, dict) or _colons_in(value) != raw.count(b":"):
+        return None
+    return value
+
+
+def _colons_in(value: Any) -> float:
+    """Return how many colons a value has as JSON; NaN if it has an unusual number in it."""
+    if isinstance(value, str):
+        return value.count(":")
+    if isinstance(value, dict):
+        return len(value) + sum([_colons_in(key) + _colons_in(value[key]) for key in value])
+    if isinstance(value, list):
+        return sum(map(_colons_in, value))
+    # An integer that does not fit into 64 bits has become a float, perhaps the very smallest.
+    is_usual = value is None or _SMALLEST < value < _LARGEST
+    return 0 if is_usual else math.nan
 
 
 def _parse(raw: bytes) -> Any:

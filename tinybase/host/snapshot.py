@@ -98,7 +98,11 @@ class Snapshot:
     project_failures: dict[str, str] = field(default_factory=dict)
     settings: dict[str, tuple[SettingFacts, ...]] = field(default_factory=dict)
     _users: int = 0
-    _free: threading.Condition = field(default_factory=threading.Condition)
+    _is_awaited: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._free = threading.Condition(self._lock)
 
     def drop(self, owner: str) -> None:
         """Take out what an owner gave, because it cannot run after all; its settings stay known."""
@@ -115,17 +119,18 @@ class Snapshot:
 
     def enter(self) -> None:
         """Count somebody who works with the snapshot."""
-        with self._free:
+        with self._lock:
             self._users += 1
 
     def leave(self) -> None:
         """Count somebody out."""
-        with self._free:
+        with self._lock:
             self._users -= 1
-            if not self._users:
+            if self._is_awaited and not self._users:
                 self._free.notify_all()
 
     def wait_until_unused(self, seconds: float) -> bool:
         """Wait for the last user, at most so long; say whether it has left."""
-        with self._free:
+        with self._lock:
+            self._is_awaited = True
             return self._free.wait_for(lambda: self._users == 0, seconds)
