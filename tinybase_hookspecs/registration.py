@@ -68,7 +68,7 @@ class SettingDeclaration:
     ``type`` is ``str``, ``int``, ``float``, ``bool`` or ``list`` (of texts). A value comes from
     the admin API, the variable ``env`` of the environment, ``tinybase.toml``
     (``[extension.NAME]``), else ``default``. Without a value, a ``required`` one keeps the
-    extension from running. A ``secret`` one is never shown.
+    extension from running. A ``secret`` one is never shown. ``min`` and ``max`` bound numbers.
     """
 
     name: str
@@ -79,6 +79,8 @@ class SettingDeclaration:
     env: str | None = None
     choices: tuple[Any, ...] = ()
     description: str = ""
+    min: float | None = None
+    max: float | None = None
 
     @property
     def value(self) -> Any:

@@ -159,6 +159,11 @@ BAD = {
     "a default of another type": ("a = Setting(int, default='3')", "default is not a whole number"),
     "required with a default": ("a = Setting(int, required=True, default=3)", "Keep one of"),
     "a default that is no choice": ("a = Setting(int, default=3, choices=[1])", "Add it to them"),
+    "bounds of a text": ("a = Setting(str, min=1)", "for settings of type int and float"),
+    "bounds that are none": ("a = Setting(int, min='1')", "min and max are numbers"),
+    "bounds the wrong way": ("a = Setting(int, min=2, max=1)", "min is greater than max"),
+    "a default out of bounds": ("a = Setting(int, default=3, max=2)", "must be at most 2"),
+    "a choice out of bounds": ("a = Setting(int, choices=[0, 1], min=1)", "must be at least 1"),
     "a bad name": ("A = Setting(int)", "a name has a-z"),
     "no settings": ("pass", "Write a line like api_key = Setting(str)"),
     "read while imported": ("a = Setting(int, default=1)\nS.a", "Read it inside a function"),
@@ -190,3 +195,40 @@ def test_values_are_refused_all_at_once_and_none_is_said(host, site, seen):
     assert [fault.loc[-1] for fault in refused.value.faults] == ["retires", "retries", "api_key"]
     assert "Did you mean retries?" in refused.value.detail
     assert "x17x" not in refused.value.detail
+
+
+BOUNDED = """
+    from tinybase.extensions import Setting, register_settings
+
+    @register_settings
+    class Settings:
+        lanes = Setting(int, default=2, min=1, max=8)
+        share = Setting(float, min=0.5)
+"""
+
+
+@pytest.mark.parametrize(
+    ("environ", "file", "told"),
+    [
+        ({"TINYBASE_EXT_SHOP_LANES": "9"}, "", "TINYBASE_EXT_SHOP_LANES must be at most 8"),
+        ({"TINYBASE_EXT_SHOP_SHARE": "nan"}, "", "TINYBASE_EXT_SHOP_SHARE must be at least 0.5"),
+        ({}, "lanes = 0", "lanes under [extension.shop] in tinybase.toml must be at least 1"),
+    ],
+)
+def test_a_number_out_of_bounds_is_named_by_its_place(
+    environ, file, told, make_host, site, instance
+):
+    site.add("shop", BOUNDED)
+    (instance / "tinybase.toml").write_text(f"[extension.shop]\n{file}\n")
+    host = make_host(**environ)
+    host.load()
+
+    state = host.extension("shop")
+
+    assert state.status == "needs_config"
+    assert told in state.reason
+    with pytest.raises(Invalid) as refused:
+        checked(state.settings, {"lanes": 9, "share": 0.25})
+    assert "It must be at most 8" in refused.value.detail
+    assert "It must be at least 0.5" in refused.value.detail
+    assert checked(state.settings, {"lanes": 8, "share": 0.5})

@@ -120,6 +120,8 @@ class SettingInfo(Schema):
     choices = fields.List(fields.Json(), required=True)
     variables = fields.List(fields.String(), required=True)
     description = fields.String(required=True)
+    min = fields.Number(required=True, allow_none=True)
+    max = fields.Number(required=True, allow_none=True)
 
 
 class ExtensionConfigResponse(Schema):

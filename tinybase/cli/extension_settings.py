@@ -119,6 +119,10 @@ def _show(found: ExtensionConfig) -> None:
 def _needs(item: SettingView) -> str:
     """Say what is special about the values of a setting."""
     words = [word for word in ("required", "secret") if getattr(item, word)]
+    if item.min is not None:
+        words.append(f"at least {item.min}")
+    if item.max is not None:
+        words.append(f"at most {item.max}")
     if item.choices:
         words.append(f"one of {', '.join(map(str, item.choices))}")
     return ", ".join(words)

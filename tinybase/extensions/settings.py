@@ -39,6 +39,8 @@ class Setting(Generic[_T]):
     :param env: an environment variable that it is also read from.
     :param choices: the only values that it may have.
     :param description: what operators read.
+    :param min: the least number that it may be.
+    :param max: the greatest.
     """
 
     @overload
@@ -51,6 +53,8 @@ class Setting(Generic[_T]):
         env: str | None = ...,
         choices: Sequence[_S] = ...,
         description: str = ...,
+        min: float | None = ...,
+        max: float | None = ...,
     ) -> None: ...
     @overload
     def __init__(
@@ -62,6 +66,8 @@ class Setting(Generic[_T]):
         env: str | None = ...,
         choices: Sequence[_S] = ...,
         description: str = ...,
+        min: float | None = ...,
+        max: float | None = ...,
     ) -> None: ...
     @overload
     def __init__(
@@ -72,6 +78,8 @@ class Setting(Generic[_T]):
         env: str | None = ...,
         choices: Sequence[_S] = ...,
         description: str = ...,
+        min: float | None = ...,
+        max: float | None = ...,
     ) -> None: ...
     def __init__(
         self,
@@ -83,6 +91,8 @@ class Setting(Generic[_T]):
         env: str | None = None,
         choices: Sequence[Any] = (),
         description: str = "",
+        min: float | None = None,  # noqa: A002
+        max: float | None = None,  # noqa: A002
     ) -> None:
         self._given = {
             "type": type,
@@ -92,6 +102,8 @@ class Setting(Generic[_T]):
             "env": env,
             "choices": tuple(choices),
             "description": description,
+            "min": min,
+            "max": max,
         }
         self._declared: SettingDeclaration | None = None
         self._name = ""
@@ -196,4 +208,31 @@ def _fault(declaration: SettingDeclaration) -> str | None:
         return f"a choice is not {_KINDS[declaration.type]}. Correct it."
     if declaration.choices and default is not None and default not in declaration.choices:
         return "default is none of the choices. Add it to them."
+    return _fault_of_bounds(declaration)
+
+
+def out_of_bounds(value: float, least: float | None, most: float | None) -> str | None:
+    """Say in which bounds a number has to be, if it is not."""
+    if least is not None and not value >= least:  # which nan is not either
+        return f"must be at least {least}"
+    if most is not None and not value <= most:
+        return f"must be at most {most}"
+    return None
+
+
+def _fault_of_bounds(declaration: SettingDeclaration) -> str | None:
+    least, most = declaration.min, declaration.max
+    bounds = [bound for bound in (least, most) if bound is not None]
+    if not bounds:
+        return None
+    if declaration.type not in (int, float) or not all(fits(bound, float) for bound in bounds):
+        return (
+            "min and max are numbers, for settings of type int and float. Correct or remove them."
+        )
+    if least is not None and most is not None and least > most:
+        return "min is greater than max. Correct one of the two."
+    given = [*declaration.choices, *([] if declaration.default is None else [declaration.default])]
+    faults = (out_of_bounds(value, least, most) for value in given)
+    if fault := next(filter(None, faults), None):
+        return f"its default, or a choice, {fault}. Correct one of the two."
     return None

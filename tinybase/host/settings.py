@@ -14,7 +14,7 @@ from tinybase.db import Database, utcnow
 from tinybase.db.models import ExtensionSetting
 from tinybase.db.upsert import insert
 from tinybase.errors import Fault, Invalid, one_line
-from tinybase.extensions.settings import check_setting, fits, kind
+from tinybase.extensions.settings import check_setting, fits, kind, out_of_bounds
 from tinybase.extensions.signatures import HandlerError
 from tinybase.host.contributions import Contribution
 from tinybase.host.desired import bump
@@ -45,6 +45,8 @@ class SettingFacts:
     env: str | None
     choices: tuple[Any, ...]
     description: str
+    min: float | None = None
+    max: float | None = None
 
     @classmethod
     def of(cls, declaration: SettingDeclaration) -> SettingFacts:
@@ -58,6 +60,8 @@ class SettingFacts:
             declaration.env,
             tuple(declaration.choices),
             declaration.description,
+            declaration.min,
+            declaration.max,
         )
 
     @classmethod
@@ -70,11 +74,13 @@ class SettingFacts:
         own = f"TINYBASE_EXT_{extension}_{self.name}".upper().replace("-", "_")
         return (own, self.env) if self.env else (own,)
 
-    def fault(self, value: object) -> str | None:
+    def fault(self, value: Any) -> str | None:
         """Return what is wrong with a value, without saying the value."""
         expected = _TYPES[self.type]
         if not fits(value, expected):
             return f"must be {kind(expected)}"
+        if expected in (int, float) and (told := out_of_bounds(value, self.min, self.max)):
+            return told
         if self.choices and value not in self.choices:
             return f"must be one of {', '.join(map(str, self.choices))}"
         return None

@@ -49,6 +49,8 @@ class SettingView:
     choices: tuple[Any, ...]
     variables: tuple[str, ...]
     description: str
+    min: float | None
+    max: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,4 +223,6 @@ def _shown(extension: str, item: Resolved) -> SettingView:
         choices=facts.choices,
         variables=facts.variables(extension),
         description=facts.description,
+        min=facts.min,
+        max=facts.max,
     )
