@@ -14,7 +14,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from tinybase.host.loading import unload
-from tinybase.testing import PASSWORD, Running
+from tinybase.testing import PASSWORD, Running, running
 
 SHOP = """
     import threading
@@ -186,6 +186,36 @@ def test_who_is_asked_and_does_not_answer_is_late(shop):
 
     assert answer.status_code == 500
     assert tree(answer) == [["hang", "late"]]
+
+
+WRAPPER = """
+import threading
+from tinybase.extensions import Reject, before_record_create, hookimpl
+
+@hookimpl(wrapper=True, specname="tinybase_before_record_create")
+def around(event):
+    outcome = yield
+    if event.data["item"] == "poison":
+        raise Reject("No.", 409, "no")
+    return outcome
+
+@before_record_create()
+def within(event):
+    threading.Event().wait(0.5)
+"""
+
+
+def test_both_halves_of_a_wrapper_are_one_call_whose_time_is_its_own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "wrapping_shop.py").write_text(WRAPPER)
+    with running(tmp_path / "instance", modules=["wrapping_shop"]) as shop:
+        shop.collection("orders", {"fields": [{"name": "item"}]})
+        sold, refused = order(shop, "tea"), order(shop, "poison")
+
+    assert tree(sold) == [["around", "ok"], ["within", "ok"]]
+    around, within = json.loads(sold.headers["X-TinyBase-Trace"])["calls"]
+    assert around["ms"] < 500 <= within["ms"]
+    assert tree(refused) == [["around", "rejected"], ["within", "ok"]]
 
 
 def test_who_is_quarantined_is_told_apart(shop):

@@ -41,7 +41,7 @@ from tinybase.host.reporting import Report, report_nothing
 from tinybase.host.secrets import Secrets
 from tinybase.host.shares import Limits, Share, Shares, Task
 from tinybase.host.stats import HandlerStats, safe_text
-from tinybase.host.tracing import Spans, called
+from tinybase.host.tracing import Spans, Step, called
 from tinybase_hookspecs import Reject
 
 _log = logging.getLogger(__name__)
@@ -131,19 +131,22 @@ class Guard:
         self._is_attributed = stats.hook in ATTRIBUTED
         self._mark = encode(Suspect(stats.extension, stats.hook, stats.handler))
 
-    def call(self, function: Callable[[], Any]) -> Any:
+    def call(self, function: Callable[[], Any], earlier: list[Step] | None = None) -> Any:
         """Call a function that takes no event; see :meth:`call_with`."""
-        return self._call(_Call(self, lambda _: function(), _NO_EVENT))
+        return self._call(_Call(self, lambda _: function(), _NO_EVENT, earlier))
 
-    def call_with(self, event: Any, function: Callable[[Any], Any]) -> Any:
+    def call_with(
+        self, event: Any, function: Callable[[Any], Any], earlier: list[Step] | None = None
+    ) -> Any:
         """Call a function with a copy of an event, or have it called soon.
 
         What it may change of the event it changes for all who come after it.
 
+        :param earlier: shared by the calls that are shown as one.
         :raises Rejected: if it raises ``Reject`` and its hook allows that.
         :raises TinyBaseError: ``extension_error``, if it fails or is late and its hook decides.
         """
-        call = _Call(self, function, event)
+        call = _Call(self, function, event, earlier)
         result = self._call(call)
         if self.changes is None:
             return result
@@ -374,7 +377,13 @@ class _Call(Borrower):
 
     __slots__ = ("_error", "_event", "_function", "_step", "_value", "entered", "guard", "stats")
 
-    def __init__(self, guard: Guard, function: Callable[[Any], Any], event: Any) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        function: Callable[[Any], Any],
+        event: Any,
+        earlier: list[Step] | None,
+    ) -> None:
         super().__init__()
         self.guard = guard
         self.stats = guard.stats
@@ -383,7 +392,7 @@ class _Call(Borrower):
         self._event = event
         self._value: Any = None
         self._error: BaseException | None = None
-        self._step = called(guard.stats, event)
+        self._step = called(guard.stats, event, earlier)
 
     @property
     def name(self) -> str:

@@ -52,6 +52,7 @@ class Step:
     """
 
     __slots__ = (
+        "_before_ns",
         "_trace",
         "about",
         "ended_ns",
@@ -76,6 +77,7 @@ class Step:
         self.started_ns: int | None = None
         self.ended_ns: int | None = None
         self.steps: list[Step] = []
+        self._before_ns = 0
         self._trace = trace
 
     def below(self, stats: HandlerStats, about: str | None) -> Step | None:
@@ -98,6 +100,13 @@ class Step:
         finally:
             self.ended_ns = time.perf_counter_ns()
             _current.reset(token)
+
+    def resume(self) -> None:
+        """Go on after others were called in between, whose time is not its own."""
+        self._before_ns += (self.ended_ns or 0) - (self.started_ns or 0)
+        self.started_ns = self.ended_ns = None
+        if self.outcome == "ok":
+            self.outcome = None
 
     def end(self, outcome: str, error: str | None = None) -> None:
         """Note how it ended; the first who knows is right."""
@@ -124,7 +133,7 @@ class Step:
         if self.about is not None:
             shown["about"] = self.about
         if self.started_ns is not None:
-            shown["ms"] = _milliseconds(self.started_ns, self.ended_ns)
+            shown["ms"] = _milliseconds(self.started_ns - self._before_ns, self.ended_ns)
         not_over = "waiting" if self.started_ns is None else "running"
         shown["outcome"] = self.outcome or not_over
         if self.error is not None:
@@ -188,13 +197,22 @@ class Trace:
 _current: ContextVar[Step | None] = ContextVar("tinybase_step", default=None)
 
 
-def called(stats: HandlerStats, event: object) -> Step | None:
-    """Note that an implementation is called now, if somebody watches."""
+def called(stats: HandlerStats, event: object, earlier: list[Step] | None = None) -> Step | None:
+    """Note that an implementation is called now, if somebody watches.
+
+    :param earlier: the step of its first half, if this is its second one; else it is put there.
+    """
     cause = _current.get()
     if cause is None:
         return None
+    if earlier:
+        earlier[0].resume()
+        return earlier[0]
     about = getattr(event, "collection", None) or getattr(event, "function_name", None)
-    return cause.below(stats, about)
+    step = cause.below(stats, about)
+    if step is not None and earlier is not None:
+        earlier.append(step)
+    return step
 
 
 @contextmanager

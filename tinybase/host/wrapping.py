@@ -14,6 +14,7 @@ from tinybase.errors import TinyBaseError
 from tinybase.host.answers import CHECKS
 from tinybase.host.dispatch import collecting
 from tinybase.host.guard import Guard
+from tinybase.host.tracing import Step
 
 _LISTS = frozenset(
     hook for hook in CHECKS if not getattr(tinybase_hookspecs, hook).tinybase_spec["firstresult"]
@@ -72,6 +73,7 @@ class _Wrapping:
         self._old_style = old_style
         self._mine: Any = None
         self._generator: Generator[None, Any, Any] | None = None
+        self._steps: list[Step] = []
 
     def begin(self) -> None:
         """Run it up to its ``yield``."""
@@ -87,9 +89,9 @@ class _Wrapping:
 
     def _call(self, half: Callable[[Any], Any]) -> None:
         if self._arguments:
-            self._guard.call_with(self._arguments[0], half)
+            self._guard.call_with(self._arguments[0], half, self._steps)
         else:
-            self._guard.call(lambda: half(None))
+            self._guard.call(lambda: half(None), self._steps)
 
     def _first_half(self, mine: Any) -> None:
         self._mine = mine
