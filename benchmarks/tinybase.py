@@ -23,12 +23,12 @@ from benchmarks.wrk import Load
 from tinybase import config
 from tinybase.api.services import Services
 from tinybase.app import create_app
-from tinybase.db.models import Record
+from tinybase.db import tables
 
 _NAPS = 8
 
 _RECORDS = f"/api/collections/{dataset.COLLECTION}/records"
-_ROWS: Any = Record.__table__
+_ROWS: Any = tables.records
 _AT_A_TIME = 5_000
 _SIGNED_IN = dict.fromkeys(("list", "read", "create", "update", "delete"), "auth")
 _HANDLER = """

@@ -12,8 +12,7 @@ from serving import clean_environment
 from sqlalchemy import create_engine, insert, select
 from uuid_utils.compat import uuid7
 
-from tinybase.db import utcnow
-from tinybase.db.models import Extension
+from tinybase.db import tables, utcnow
 from tinybase.packages.lock import Lock
 
 PROJECT = """\
@@ -85,7 +84,7 @@ def test_a_server_takes_up_what_an_interrupted_command_left_to_be_noted(instance
     pending = instance / "extensions" / "pending"
     pending.write_text(json.dumps({"generation": "001", "added": [], "removed": ["gone"]}))
     engine = create_engine(f"sqlite:///{instance / 'tinybase.db'}")
-    wishes = Extension.__table__
+    wishes = tables.extensions
     with engine.begin() as connection:
         now = utcnow()
         connection.execute(

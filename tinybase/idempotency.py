@@ -16,13 +16,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Row, Table, func, select
 
 from tinybase.config import Config
-from tinybase.db import Database, Work, utcnow
-from tinybase.db.models import IdempotencyKey
+from tinybase.db import Database, Work, tables, utcnow
 from tinybase.db.upsert import insert
 from tinybase.errors import Conflict, Fault, Invalid, TinyBaseError
 from tinybase.processes import is_gone, is_here, this_process
 
-_keys: Table = IdempotencyKey.__table__
+_keys: Table = tables.idempotency_keys
 
 LIFE = timedelta(hours=24)
 _GRACE = timedelta(minutes=1)

@@ -13,13 +13,12 @@ from zoneinfo import available_timezones
 
 from sqlalchemy import Connection, Table, select
 
-from tinybase.db import Database, utcnow
-from tinybase.db.models import Counter, Setting
+from tinybase.db import Database, tables, utcnow
 from tinybase.db.upsert import insert
 from tinybase.errors import BadRequest
 
-_settings: Table = Setting.__table__
-_counters: Table = Counter.__table__
+_settings: Table = tables.settings
+_counters: Table = tables.counters
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,13 @@ from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from tinybase.actors import SYSTEM
-from tinybase.db import utcnow
-from tinybase.db.models import IdempotencyKey, Record
+from tinybase.db import tables, utcnow
 from tinybase.processes import this_process
 from tinybase.testing import Running, running
 
 RECORDS = "/api/collections/posts/records"
 NOBODYS = "01937f3e-8a60-7cc0-9d6d-4d6b2f0c7e11"
-KEYS = IdempotencyKey.__table__
+KEYS = tables.idempotency_keys
 
 FUNCTIONS = """
 import threading
@@ -99,7 +98,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def site(started: Site) -> Site:
     """Return the site without a record, a key or a call."""
-    started.execute(Record.__table__.delete())
+    started.execute(tables.records.delete())
     started.execute(KEYS.delete())
     started.functions["calls"].clear()
     started.functions["going"].clear()
@@ -133,7 +132,7 @@ def test_a_refusal_is_repeated_too(site):
     site.post(RECORDS, {"title": "a"})
     first = site.post(RECORDS, {"title": "a"}, "k1")
     assert code(first) == (409, "unique_violation")
-    site.execute(Record.__table__.delete())
+    site.execute(tables.records.delete())
     assert same(first, site.post(RECORDS, {"title": "a"}, "k1"))
     assert site.count() == 0
 

@@ -15,8 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select
 from uuid_utils.compat import uuid7
 
-from tinybase.db import utcnow
-from tinybase.db.models import WorkerMetrics
+from tinybase.db import tables, utcnow
 from tinybase.extensions import HandlerError, register_metric
 from tinybase.host.loading import unload
 from tinybase.host.metrics import Metrics
@@ -97,7 +96,7 @@ def test_calls_errors_and_durations_are_summed_over_all_workers(served):
     counted = dict(zip(("extension", "handler", "hook"), key, strict=True))
     with served.services.database.write() as work:
         work.connection.execute(
-            WorkerMetrics.__table__.insert().values(
+            tables.worker_metrics.insert().values(
                 process_id=uuid7(),
                 started_at=utcnow(),
                 updated_at=utcnow(),
@@ -204,7 +203,7 @@ def test_requests_are_counted_by_their_routes_whatever_clients_ask_for(served):
     sell(served)
     with served.services.database.write() as work:
         work.connection.execute(
-            WorkerMetrics.__table__.insert().values(
+            tables.worker_metrics.insert().values(
                 process_id=uuid7(),
                 started_at=utcnow(),
                 updated_at=utcnow(),
@@ -240,17 +239,17 @@ def test_counters_of_workers_that_ended_are_kept_in_one_row(served):
     long_ago = utcnow() - timedelta(days=3)
     before = sold(served)
     with served.services.database.write() as work:
-        row = work.connection.execute(select(WorkerMetrics.__table__)).one()
+        row = work.connection.execute(select(tables.worker_metrics)).one()
         for _ in range(2):
             values = {**row._mapping, "process_id": uuid7(), "updated_at": long_ago}
-            work.connection.execute(WorkerMetrics.__table__.insert().values(**values))
+            work.connection.execute(tables.worker_metrics.insert().values(**values))
 
     for _ in range(2):
         served.get("/health")
         metrics.publish(host._counters(), host.requests, now=True)
 
     with served.services.database.connect() as connection:
-        ids = connection.execute(select(WorkerMetrics.__table__.c.process_id)).scalars().all()
+        ids = connection.execute(select(tables.worker_metrics.c.process_id)).scalars().all()
     assert len(ids) == 2
     assert (before, sold(served)) == (1, 3)
 
@@ -267,5 +266,5 @@ def test_after_a_long_sleep_nobody_is_taken_for_ended_before_he_could_speak(serv
         each.publish([], host.requests, now=True)
 
     with served.services.database.connect() as connection:
-        ids = connection.execute(select(WorkerMetrics.__table__.c.process_id)).scalars().all()
+        ids = connection.execute(select(tables.worker_metrics.c.process_id)).scalars().all()
     assert len(ids) == 2

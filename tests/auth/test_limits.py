@@ -4,13 +4,13 @@ import pytest
 from sqlalchemy import func, select
 
 from tinybase.auth.limits import RateLimits
-from tinybase.db.models import RateLimit
+from tinybase.db import tables
 from tinybase.errors import TinyBaseError
 
 
 def rows(room):
     with room.database.connect() as connection:
-        return connection.execute(select(func.count()).select_from(RateLimit)).scalar_one()
+        return connection.execute(select(func.count()).select_from(tables.rate_limits)).scalar_one()
 
 
 def test_a_limit_counts_down_and_then_refuses(room):
@@ -143,7 +143,7 @@ def test_counts_whose_time_is_over_are_deleted(room):
 def test_no_account_can_be_read_from_the_counts(room):
     room.limits.check("failed_login_account", "ann@example.com")
     with room.database.connect() as connection:
-        keys = connection.execute(select(RateLimit.key)).scalars().all()
+        keys = connection.execute(select(tables.rate_limits.c.key)).scalars().all()
 
     assert len(keys) == 1
     assert "ann" not in keys[0]

@@ -9,7 +9,8 @@ from sqlalchemy import select, update
 
 from tinybase.actors import ActorKind
 from tinybase.auth.opaque import PREFIXES, TokenKind, digest, new_value
-from tinybase.db.models import Token, User
+from tinybase.db import tables
+from tinybase.db.models import User
 from tinybase.errors import TinyBaseError, Unauthenticated, Unavailable
 
 PASSWORD = "correct horse"
@@ -32,7 +33,7 @@ def code_of(call, *arguments, **options):
 
 def rows(room):
     with room.database.connect() as connection:
-        return connection.execute(select(Token.__table__)).all()
+        return connection.execute(select(tables.tokens)).all()
 
 
 def test_a_login_yields_two_tokens_and_is_announced(room, ann):

@@ -5,7 +5,8 @@ import pytest
 from sqlalchemy import func, select
 
 from tinybase.actors import Actor, ActorKind
-from tinybase.db.models import Token, User
+from tinybase.db import tables
+from tinybase.db.models import User
 from tinybase.errors import BadRequest, Forbidden, Invalid, NotFound, TinyBaseError, Unauthenticated
 
 PASSWORD = "correct horse"
@@ -237,7 +238,7 @@ def test_the_tokens_of_a_deleted_user_are_gone(room):
     assert code_of(room.tokens.authenticate, session.access_token) == "invalid_token"
     assert code_of(room.tokens.refresh, session.refresh_token) == "invalid_token"
     with room.database.connect() as connection:
-        assert connection.execute(select(func.count()).select_from(Token)).scalar_one() == 0
+        assert connection.execute(select(func.count()).select_from(tables.tokens)).scalar_one() == 0
 
 
 def test_an_application_token_manages_no_admins(room):

@@ -17,8 +17,7 @@ from uuid_utils.compat import uuid7
 
 from tinybase import config
 from tinybase.cli.doctor import environment
-from tinybase.db import Database, migrate, utcnow
-from tinybase.db.models import Extension, FunctionCall, UnindexedScan, WorkerMetrics
+from tinybase.db import Database, migrate, tables, utcnow
 from tinybase.packages.generations import Generations
 
 from .conftest import Run
@@ -203,7 +202,7 @@ def test_what_is_wrong_in_the_database_is_found(run: Run, instance: Path) -> Non
     write(
         instance,
         text("DELETE FROM users"),
-        insert(FunctionCall.__table__).values(**call, **times),
+        insert(tables.function_calls).values(**call, **times),
     )
     write_orphan(instance)
 
@@ -223,7 +222,7 @@ def test_fields_that_lists_needed_an_index_on_are_found(run: Run, instance: Path
     made = run("collections", "create", "posts", "--schema", schema, "--json").json
     values = {"collection_id": UUID(made["id"]), "seen_at": utcnow()}
     scans = [{**values, "field": name} for name in ("n", "m", "gone")]
-    write(instance, insert(UnindexedScan.__table__).values(scans))
+    write(instance, insert(tables.unindexed_scans).values(scans))
 
     found = [item for item in run("doctor", "--json").json if item["code"] == "index_missing"]
 
@@ -261,13 +260,13 @@ def test_extensions_that_do_not_do_well_are_found(run: Run, extended: Path) -> N
         "max_ms": 40.0,
         "last_error": {"at": "2026-01-01T00:00:00Z", "type": "ValueError", "message": "no luck"},
     }
-    extensions = Extension.__table__
+    extensions = tables.extensions
     write(
         extended,
         insert(extensions).values(name="gone", is_enabled=True, status="enabled", **times),
         insert(extensions).values(name="bad", quarantine_reason="it hung", status="x", **times),
         update(extensions).where(extensions.c.name == "alpha").values(**seen),
-        insert(WorkerMetrics.__table__).values(
+        insert(tables.worker_metrics).values(
             process_id=uuid7(), started_at=utcnow(), updated_at=utcnow(), handlers=[counters]
         ),
     )

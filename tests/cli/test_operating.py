@@ -12,8 +12,7 @@ from sqlalchemy import insert
 
 from tinybase import config
 from tinybase.cli.operating import hooks
-from tinybase.db import Database, migrate, utcnow
-from tinybase.db.models import HandlerQuarantine, WorkerMetrics
+from tinybase.db import Database, migrate, tables, utcnow
 
 from .conftest import Run
 
@@ -23,9 +22,7 @@ def counted(instance: Path, *handlers: dict[str, object]) -> None:
     values = {"process_id": uuid_utils.compat.uuid7(), "handlers": list(handlers)}
     with migrate.opened(config.load(instance, {})) as engine, Database(engine).write() as work:
         work.connection.execute(
-            insert(WorkerMetrics.__table__).values(
-                started_at=utcnow(), updated_at=utcnow(), **values
-            )
+            insert(tables.worker_metrics).values(started_at=utcnow(), updated_at=utcnow(), **values)
         )
 
 
@@ -166,7 +163,7 @@ def test_a_handler_that_is_not_called_any_more_is_told_with_the_reason(
     place = {key: WRITE_DOWN[key] for key in ("extension", "hook", "handler")}
     with migrate.opened(config.load(extended, {})) as engine, Database(engine).write() as work:
         work.connection.execute(
-            insert(HandlerQuarantine.__table__).values(**place, reason="it failed 5 times")
+            insert(tables.handler_quarantines).values(**place, reason="it failed 5 times")
         )
 
     told = "alpha:write_down is quarantined, so it is not called: it failed 5 times"

@@ -21,9 +21,8 @@ from tinybase import config
 from tinybase.actors import SYSTEM, Actor, ActorKind
 from tinybase.collections.collections import Collections
 from tinybase.collections.records import Records
-from tinybase.db import Database
+from tinybase.db import Database, tables
 from tinybase.db.engine import engine_settings, prepare
-from tinybase.db.models import User
 from tinybase.db.reading import Statement
 
 
@@ -77,7 +76,7 @@ class Room:
         user_id = uuid7()
         with self.database.write() as work:
             work.connection.execute(
-                User.__table__.insert().values(
+                tables.users.insert().values(
                     id=user_id,
                     email=f"{user_id}@test.com",
                     email_key=str(user_id),

@@ -11,7 +11,6 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
-import tinybase.db.models  # noqa: F401 - fills the metadata
 from tinybase import config
 from tinybase.db import db, migrate
 from tinybase.errors import Conflict, Unavailable

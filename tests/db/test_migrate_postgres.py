@@ -7,7 +7,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 
-import tinybase.db.models  # noqa: F401 - fills the metadata
 from tinybase.config import Config
 from tinybase.db import db, migrate
 

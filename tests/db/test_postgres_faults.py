@@ -12,12 +12,11 @@ from databases import URL, Postgres, running_postgres
 from serving import Answer, Server, tinybase
 
 from tinybase import config
-from tinybase.db import Database, migrate
-from tinybase.db.models import Counter
+from tinybase.db import Database, migrate, tables
 from tinybase.errors import Unavailable
 
 EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
-COUNTERS = Counter.__table__
+COUNTERS = tables.counters
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,11 @@ import pytest
 from sqlalchemy import insert, select
 
 from tinybase import config
-from tinybase.db import Database, db
+from tinybase.db import Database, db, tables
 from tinybase.db.engine import prepare
-from tinybase.db.models import Counter
 from tinybase.errors import Unavailable
 
-counters = Counter.__table__
+counters = tables.counters
 
 HOLD = """
 import fcntl, sys

@@ -10,13 +10,12 @@ from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from tinybase import config
-from tinybase.db import Database, db, migrate, utcnow
+from tinybase.db import Database, db, migrate, tables, utcnow
 from tinybase.db.engine import prepare
-from tinybase.db.models import Counter, User
 from tinybase.db.reading import Memory
 
-counters = Counter.__table__
-users = User.__table__
+counters = tables.counters
+users = tables.users
 
 BY_NAME = select(counters.c.name, counters.c.value).where(
     counters.c.name == bindparam("name"), counters.c.value > 0

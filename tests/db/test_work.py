@@ -11,12 +11,11 @@ from sqlalchemy import create_engine, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from tinybase import config
-from tinybase.db import Database, db
+from tinybase.db import Database, db, tables
 from tinybase.db.engine import prepare
-from tinybase.db.models import Counter
 from tinybase.errors import Conflict, Unavailable
 
-counters = Counter.__table__
+counters = tables.counters
 
 
 @pytest.fixture

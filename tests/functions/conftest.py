@@ -17,8 +17,7 @@ from sqlalchemy import insert
 import tinybase_hookspecs
 from tinybase import config as configuration
 from tinybase.actors import Actor, ActorKind
-from tinybase.db import Database, Session, db, migrate
-from tinybase.db.models import User
+from tinybase.db import Database, Session, db, migrate, tables
 from tinybase.functions.calls import Functions
 from tinybase.functions.contexts import Contexts
 from tinybase.functions.table import FunctionTable
@@ -159,7 +158,7 @@ def make_caller(database: Database) -> Callable[..., Actor]:
         user_id: UUID = uuid4()
         with database.write() as work:
             work.connection.execute(
-                insert(User.__table__).values(
+                insert(tables.users).values(
                     id=user_id,
                     email=f"{user_id}@test.com",
                     email_key=f"{user_id}@test.com",

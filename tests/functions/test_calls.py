@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from sqlalchemy import insert, select
 
 from tinybase.actors import ANONYMOUS, SYSTEM
+from tinybase.db import tables
 from tinybase.db.models import Collection, Record
 from tinybase.errors import Conflict, Forbidden, NotFound, Rejected, Unauthenticated
 from tinybase.extensions.rows import claim
@@ -521,7 +522,7 @@ def test_what_a_function_wrote_before_it_missed_its_deadline_is_not_kept(
             thread.join(10)
 
     with database.connect() as connection:
-        assert connection.execute(select(Collection.__table__)).all() == []
+        assert connection.execute(select(tables.collections)).all() == []
 
 
 def test_a_function_that_cannot_be_stopped_keeps_its_place(make_functions, gate, caller):

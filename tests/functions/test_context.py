@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlmodel import select as sqlmodel_select
 
 from tinybase.actors import ANONYMOUS, Actor, ActorKind
-from tinybase.db import Session
+from tinybase.db import Session, tables
 from tinybase.db.models import Collection, User
 from tinybase.errors import Conflict
 from tinybase.functions import Context
@@ -29,7 +29,7 @@ def contexts(new_session, records) -> Contexts:
 def stored(database):
     def names() -> list[str]:
         with database.connect() as connection:
-            return list(connection.scalars(select(Collection.__table__.c.name)))
+            return list(connection.scalars(select(tables.collections.c.name)))
 
     return names
 

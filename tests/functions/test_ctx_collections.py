@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import insert
 
 from tinybase.api.services import Services
-from tinybase.db import Session, db
-from tinybase.db.models import Setting
+from tinybase.db import Session, db, tables
 from tinybase.errors import Conflict, Invalid
 from tinybase.functions.collections import ContextCollections
 
@@ -72,7 +72,7 @@ def test_making_one_while_the_session_holds_the_database_is_refused_at_once(
     app, collections, session
 ):
     with app.app_context():
-        session.add(Setting(key="a", value=1))
+        session.execute(insert(tables.settings).values(key="a", value=1))
         session.flush()
         with pytest.raises(Conflict, match=r"ctx\.collections.*ctx\.db\.commit"):
             collections.ensure("notes")

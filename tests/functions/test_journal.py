@@ -12,8 +12,7 @@ import pytest
 from sqlalchemy import insert
 from uuid_utils.compat import uuid7
 
-from tinybase.db import utcnow
-from tinybase.db.models import FunctionCall
+from tinybase.db import tables, utcnow
 
 HERE = socket.gethostname()
 
@@ -26,7 +25,7 @@ def running(database):
         call_id = uuid7()
         with database.write() as work:
             work.connection.execute(
-                insert(FunctionCall).values(
+                insert(tables.function_calls).values(
                     id=call_id,
                     function_name="f",
                     status="running",

@@ -13,7 +13,7 @@ from github import Hub, write
 from sqlalchemy import select
 
 from tinybase._version import __version__
-from tinybase.db.models import Extension
+from tinybase.db import tables
 from tinybase.errors import Conflict, NotFound
 from tinybase.packages.extensions import Extensions
 from tinybase.packages.plan import Plan
@@ -63,7 +63,7 @@ def test_what_is_wished_is_in_the_database(
     hub: Hub, extensions: Extensions, instance: Path
 ) -> None:
     def rows() -> list[tuple[str, bool]]:
-        table = Extension.__table__
+        table = tables.extensions
         with opened(instance) as services, services.database.connect() as connection:
             query = select(table.c.name, table.c.is_enabled)
             return [(row.name, row.is_enabled) for row in connection.execute(query)]

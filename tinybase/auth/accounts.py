@@ -22,11 +22,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from tinybase.actors import Actor, ActorKind
-from tinybase.db.models import Token, User
+from tinybase.db import tables
 from tinybase.errors import BadRequest, Forbidden, NotFound
 
-users: Table = User.__table__
-tokens: Table = Token.__table__
+users: Table = tables.users
+tokens: Table = tables.tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Table, case, delete, literal, or_, select, update
 
 from tinybase.config import Config
-from tinybase.db import Database, utcnow
-from tinybase.db.models import RateLimit
+from tinybase.db import Database, tables, utcnow
 from tinybase.db.types import Instant
 from tinybase.db.upsert import insert
 from tinybase.errors import TinyBaseError
 
-_counts: Table = RateLimit.__table__
+_counts: Table = tables.rate_limits
 # A row has a method of the name count.
 _STATE = (_counts.c.count.label("hits"), _counts.c.window_ends_at)
 

@@ -31,12 +31,11 @@ from tinybase.collections.preconditions import Versions, version_mismatch
 from tinybase.collections.record import RecordRow, shown
 from tinybase.collections.schema import parse_schema
 from tinybase.config import Config
-from tinybase.db import Database, RawWork, utcnow
-from tinybase.db.models import Collection as CollectionModel
+from tinybase.db import Database, RawWork, tables, utcnow
 from tinybase.errors import BadRequest, Fault, Invalid
 from tinybase.host.sites import Hooks
 
-COLLECTIONS = CollectionModel.__table__
+COLLECTIONS = tables.collections
 
 NAME_PATTERN = "[a-z][a-z0-9_]{0,99}"
 LONGEST_LABEL = 200

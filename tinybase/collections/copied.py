@@ -8,10 +8,10 @@ from sqlalchemy.exc import DBAPIError
 from tinybase.collections.expressions import expressions_of
 from tinybase.collections.indexes import wanted_indexes
 from tinybase.collections.schema import parse_schema
-from tinybase.db.models import Collection
+from tinybase.db import tables
 from tinybase.errors import Conflict, one_line
 
-COLLECTIONS = Collection.__table__
+COLLECTIONS = tables.collections
 
 
 def make_indexes(connection: Connection) -> None:

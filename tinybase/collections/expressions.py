@@ -17,9 +17,9 @@ from sqlalchemy import BindParameter, ColumnElement, Engine, literal_column
 from tinybase.collections.on_postgresql import PostgresqlExpressions
 from tinybase.collections.on_sqlite import SqliteExpressions
 from tinybase.collections.spec import FieldSpec, Kind
-from tinybase.db.models import Record
+from tinybase.db import tables
 
-RECORDS = Record.__table__
+RECORDS = tables.records
 
 Parameter = BindParameter[Any]
 """Stands for a value in the text of a statement."""

@@ -34,9 +34,9 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from tinybase.collections.spec import FieldSpec, Kind
-from tinybase.db.models import Record
+from tinybase.db import tables
 
-RECORDS = Record.__table__
+RECORDS = tables.records
 
 _NUMBERS = frozenset({Kind.INTEGER, Kind.NUMBER})
 _TYPES: dict[Kind, TypeEngine[Any]] = {

@@ -24,10 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from tinybase.collections.spec import FieldSpec, Kind
-from tinybase.db.models import Record
+from tinybase.db import tables
 from tinybase.db.types import format_time
 
-RECORDS = Record.__table__
+RECORDS = tables.records
 
 
 class SqliteExpressions:

@@ -16,8 +16,7 @@ from tinybase.collections.changes import MOST_CONFLICTS
 from tinybase.collections.collection import Collection
 from tinybase.collections.collections import COLLECTIONS, Collections, check_definition
 from tinybase.collections.expressions import RECORDS
-from tinybase.db import Database, utcnow
-from tinybase.db.models import ExtensionCollection
+from tinybase.db import Database, tables, utcnow
 from tinybase.errors import BadRequest, Conflict, Invalid, TinyBaseError
 from tinybase.extensions.signatures import HandlerError
 from tinybase.host.contributions import Contribution
@@ -26,7 +25,7 @@ from tinybase_hookspecs import CollectionDeclaration
 
 HOOK: Final = "tinybase_register_collections"
 
-_table = ExtensionCollection.__table__
+_table = tables.extension_collections
 
 
 @dataclass(frozen=True, slots=True)

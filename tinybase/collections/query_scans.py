@@ -17,14 +17,13 @@ from tinybase.collections.collection import Collection
 from tinybase.collections.expressions import RECORDS, in_collection
 from tinybase.collections.spec import FieldSpec
 from tinybase.collections.terms import SortKey, Term
-from tinybase.db import Database, utcnow
-from tinybase.db.models import UnindexedScan
+from tinybase.db import Database, tables, utcnow
 from tinybase.db.upsert import insert
 from tinybase.errors import TinyBaseError
 
 log = logging.getLogger(__name__)
 
-SCANS = UnindexedScan.__table__
+SCANS = tables.unindexed_scans
 
 LARGE = 10_000
 """From how many records on a collection is large."""

@@ -19,13 +19,12 @@ from tinybase.collections.hooks import Audience, tell_created
 from tinybase.collections.participants import Participants, participants_of
 from tinybase.collections.record import RecordRow, shown
 from tinybase.collections.writing import check_owner_exists, constraints_explained
-from tinybase.db import Database, Work, utcnow
-from tinybase.db.models import RecordImport
+from tinybase.db import Database, Work, tables, utcnow
 from tinybase.db.upsert import insert
 from tinybase.errors import TinyBaseError
 from tinybase.host.sites import Hooks
 
-_imports: Table = RecordImport.__table__
+_imports: Table = tables.record_imports
 _CHUNK = 1_000
 
 

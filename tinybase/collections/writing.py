@@ -33,11 +33,10 @@ from tinybase.collections.participants import written_meanwhile
 from tinybase.collections.preconditions import version_mismatch
 from tinybase.collections.record import RecordRow
 from tinybase.collections.sight import Sight
-from tinybase.db import Database, RawWork, format_time, utcnow
-from tinybase.db.models import User
+from tinybase.db import Database, RawWork, format_time, tables, utcnow
 from tinybase.errors import Conflict, Fault, Invalid, TinyBaseError, Unauthenticated
 
-USERS = User.__table__
+USERS = tables.users
 
 
 class RecordStatements:

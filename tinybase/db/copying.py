@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, Table, func, inspect, select, text
 
-import tinybase.db.models  # noqa: F401 - fills the metadata
 from tinybase.config import Config
 from tinybase.db import migrate
 from tinybase.db.exclusive import alone

@@ -11,6 +11,7 @@ from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import Connection, Engine, Executable, event
 from sqlalchemy.orm import DeclarativeBase, SessionTransaction
 
+from tinybase.db import tables
 from tinybase.db.loans import Loan, Loans, current_borrower
 from tinybase.db.units import Joint
 
@@ -19,6 +20,8 @@ _ENGINES: Final = "tinybase.engines"
 
 class Base(DeclarativeBase):
     """The base of all models."""
+
+    metadata = tables.metadata
 
 
 class _Extension(SQLAlchemy):

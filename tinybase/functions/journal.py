@@ -11,12 +11,11 @@ from uuid import UUID
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from uuid_utils.compat import uuid7
 
-from tinybase.db import Database, utcnow
-from tinybase.db.models import FunctionCall
+from tinybase.db import Database, tables, utcnow
 from tinybase.errors import NotFound, TinyBaseError
 from tinybase.processes import is_gone, this_process
 
-_calls = FunctionCall.__table__
+_calls = tables.function_calls
 _LONGEST_MESSAGE = 10_000
 _GRACE = timedelta(minutes=1)
 

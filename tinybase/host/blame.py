@@ -11,15 +11,14 @@ from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 from uuid_utils.compat import uuid7
 
-from tinybase.db import Database, utcnow
-from tinybase.db.models import ExtensionDeath
+from tinybase.db import Database, tables, utcnow
 from tinybase.errors import TinyBaseError, one_line
 from tinybase.host.desired import DesiredState, bump
 from tinybase.host.recorder import IMPORT, Suspect
 from tinybase.host.snapshot import PROJECT
 
 _log = logging.getLogger(__name__)
-_deaths = ExtensionDeath.__table__
+_deaths = tables.extension_deaths
 
 TOLERATED = 2
 """How many processes may die within the time that is looked back on."""

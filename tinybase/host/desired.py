@@ -9,12 +9,11 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, insert, select, update
 from uuid_utils.compat import uuid7
 
-from tinybase.db import Database, utcnow
-from tinybase.db.models import Counter, Extension, HandlerQuarantine
+from tinybase.db import Database, tables, utcnow
 
-_extensions = Extension.__table__
-_counters = Counter.__table__
-_quarantines = HandlerQuarantine.__table__
+_extensions = tables.extensions
+_counters = tables.counters
+_quarantines = tables.handler_quarantines
 
 COUNTER = "extensions"
 """The counter that grows with every change, so that others notice it cheaply."""

@@ -12,8 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, select
 from uuid_utils.compat import uuid7
 
-from tinybase.db import Database, format_time, utcnow
-from tinybase.db.models import WorkerMetrics
+from tinybase.db import Database, format_time, tables, utcnow
 from tinybase.db.upsert import insert
 from tinybase.extensions.metrics import check_declaration
 from tinybase.host.contributions import Contribution
@@ -26,7 +25,7 @@ from tinybase_hookspecs import MetricDeclaration
 COLLECTORS: Final = "tinybase_register_metrics"
 """The hook through which extensions contribute numbers of their own."""
 
-_metrics = WorkerMetrics.__table__
+_metrics = tables.worker_metrics
 
 _PUBLISH_SECONDS = 5.0
 _SIGN_OF_LIFE = timedelta(hours=1)

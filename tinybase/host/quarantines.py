@@ -9,14 +9,13 @@ from typing import NamedTuple
 from sqlalchemy import insert, select
 from uuid_utils.compat import uuid7
 
-from tinybase.db import Database, utcnow
-from tinybase.db.models import HandlerQuarantine
+from tinybase.db import Database, tables, utcnow
 from tinybase.errors import one_line
 from tinybase.host.desired import bump
 from tinybase.host.snapshot import ExtensionState
 from tinybase.host.stats import HandlerStats
 
-_quarantines = HandlerQuarantine.__table__
+_quarantines = tables.handler_quarantines
 
 
 class _Key(NamedTuple):

@@ -10,8 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from tinybase.config import FILE_NAME, Config
-from tinybase.db import Database, utcnow
-from tinybase.db.models import ExtensionSetting
+from tinybase.db import Database, tables, utcnow
 from tinybase.db.upsert import insert
 from tinybase.errors import Fault, Invalid, one_line
 from tinybase.extensions.settings import check_setting, fits, kind, out_of_bounds
@@ -24,7 +23,7 @@ HOOK = "tinybase_register_settings"
 STORED = "database"
 """The source of a value that was set over the API or the command line."""
 
-_table = ExtensionSetting.__table__
+_table = tables.extension_settings
 _TYPES: Mapping[str, type] = {kind.__name__: kind for kind in (str, int, float, bool, list)}
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})

@@ -11,8 +11,7 @@ from packaging.utils import canonicalize_name
 from sqlalchemy import select
 
 from tinybase.config import Config
-from tinybase.db import Database
-from tinybase.db.models import Extension
+from tinybase.db import Database, tables
 from tinybase.errors import Conflict, NotFound
 from tinybase.host import ExtensionState, Host
 from tinybase.host.desired import Wish
@@ -37,7 +36,7 @@ from tinybase.packages.updates import Updates
 from tinybase.packages.views import ExtensionDetails, InstalledExtension, Row, view
 from tinybase.packages.wheels import read_wheel
 
-_table = Extension.__table__
+_table = tables.extensions
 
 Confirm = Callable[[Plan], object]
 

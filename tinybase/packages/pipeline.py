@@ -16,8 +16,7 @@ from sqlalchemy import Connection, delete, insert, update
 from uuid_utils.compat import uuid7
 
 from tinybase.config import Config
-from tinybase.db import Database, format_time, utcnow
-from tinybase.db.models import Extension
+from tinybase.db import Database, format_time, tables, utcnow
 from tinybase.errors import Conflict, TinyBaseError
 from tinybase.host import ExtensionState, Host
 from tinybase.host.desired import bump
@@ -35,7 +34,7 @@ from tinybase.packages.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
-_table = Extension.__table__
+_table = tables.extensions
 
 Tried = dict[str, ExtensionState]
 """How extensions fared when they were tried out, by name."""
