@@ -197,6 +197,7 @@ def uninstall(*, names: tuple[str, ...], yes: bool, purge: bool, as_json: bool) 
             if data[name] and not purge:
                 again = context.own_command(f"extensions uninstall {name} --purge")
                 note(f"Its data stays: {data[name]}. To delete it: {again}.")
+                _tell_closed(service, name)
     if as_json:
         emit_json(removed)
 
@@ -235,8 +236,17 @@ def _switch(names: tuple[str, ...], *, enabled: bool, as_json: bool) -> None:
             switched.append(service.set_enabled(name, enabled))
             note(f"{'Enabled' if enabled else 'Disabled'} {switched[-1].name}.")
             tell_idle(switched[-1:])
+            if not enabled:
+                _tell_closed(service, switched[-1].name)
     if as_json:
         emit_json(switched)
+
+
+def _tell_closed(service: Extensions, name: str) -> None:
+    """Say what nobody but admins reaches as long as an extension does not run."""
+    closed = [item.name for item in service.data.of(name).collections if item.is_guarded]
+    if closed:
+        note(f"Only admins reach the records of {', '.join(closed)} now: {name} guards them.")
 
 
 def _said_of(installed: InstalledExtension) -> str:
