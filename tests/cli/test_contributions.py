@@ -63,6 +63,11 @@ def fail(code):
     raise ValueError("no\\nluck")
 
 
+@register(name="shop_broken")
+def broken():
+    raise ValueError("no luck")
+
+
 @register(name="shop_currency", auth="public")
 def currency():
     return {"currency": Settings.currency}
@@ -246,6 +251,8 @@ def test_a_command_that_fails_is_told_in_one_line_and_in_full_in_the_log(run, op
         "Error: The command fail of the extension shop failed: ValueError: no luck."
     )
     assert failed.err.count("\n") == 1
+    told = "Error: shop_broken of the extension shop failed: ValueError: no luck"
+    assert told in run("functions", "call", "shop_broken", code=1).err
     assert "Traceback" in (open_shop / "logs" / "tinybase.log").read_text()
     assert run("x", "shop", "fail", "--code", "7", code=7).err == ""
     run("x", "shop", "fail", "--code", "x", code=2)

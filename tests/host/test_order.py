@@ -215,6 +215,17 @@ def test_extensions_start_in_the_declared_order_and_stop_in_reverse(host, site, 
     ]
 
 
+def test_a_handler_that_is_alone_is_the_only_one_also_at_the_start(site, host, seen):
+    add(site, "a", "@on_startup\ndef begin(): seen.append(NAME)\n")
+    add(site, "b", "@on_shutdown\ndef end(): seen.append(NAME)\n")
+    host.load()
+
+    assert {turn.handler.hook: turn.why for turn in host.turns()} == {
+        "tinybase_on_startup": "only one",
+        "tinybase_on_shutdown": "only one",
+    }
+
+
 def test_a_name_twice_in_the_order_of_the_operator_is_an_error(instance):
     (instance / "tinybase.toml").write_text('[extensions]\norder = ["a", "b", "a"]\n')
 

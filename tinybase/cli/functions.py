@@ -72,9 +72,11 @@ def call(*, name: str, document: str | None, as_json: bool) -> None:
     with context.services(load=True) as services:
         payload = read_object(document, services.config)
         outcome = services.functions.call(SYSTEM, name, payload)
+        owner = services.functions.get(name).extension
     if as_json:
         emit_json(FunctionCallResponse().dump(outcome))
     elif outcome.error_type is None:
         emit_json(outcome.result)
     if outcome.error_type is not None:
-        raise TinyBaseError(f"{name} failed: {outcome.error_type}: {outcome.error_message}")
+        whose = f"{name} of the extension {owner}" if owner else name
+        raise TinyBaseError(f"{whose} failed: {outcome.error_type}: {outcome.error_message}")

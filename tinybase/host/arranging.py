@@ -179,7 +179,7 @@ class _Queue:
         else have kept this one waiting, it would have been first. The first is compared with
         the second.
         """
-        if len(self.order) == 1:
+        if sum(item.function is not None for item in self.order) == 1:
             return "only one"
         front, behind = self.order[max(place, 1) - 1], self.order[max(place, 1)]
         statement = self._edges.get(front, {}).get(behind)
