@@ -131,6 +131,21 @@ def test_the_count_can_be_left_out(shared_room, stored):
     assert (len(page.records), page.total) == (3, None)
 
 
+def test_every_page_says_how_many_records_the_whole_list_has(room):
+    room.make("log", {"name": "n", "type": "int"})
+    room.fill("log", *({"n": n} for n in range(7)))
+    filters = {"n": {"gte": 1}}
+
+    def total(**page: Any) -> int | None:
+        return room.records.list(SYSTEM, "log", filters=filters, **page).total
+
+    assert [total(limit=limit) for limit in (1, 5, 6, 7)] == [6, 6, 6, 6]
+    assert [total(limit=4, offset=offset) for offset in (1, 3, 6, 9)] == [6, 6, 6, 6]
+    first = room.records.list(SYSTEM, "log", filters=filters, limit=4)
+    assert total(limit=4, cursor=first.next_cursor) == 6
+    assert room.records.list(SYSTEM, "log", filters={"n": 9}).total == 0
+
+
 def test_system_fields_can_be_filtered_by(shared_room, stored):
     def ids(**filters: Any) -> list[Any]:
         page = shared_room.records.list(SYSTEM, "things", filters=filters, sort="created_at")
