@@ -234,6 +234,9 @@ def fate_of(moment: Moment, fault: str) -> Fate:
     While it stops that is to be seen in the log only.
     """
     outcome = outcome_at(moment, fault)
+    if outcome is Outcome.DEATH and moment is not Moment.SHUTDOWN:
+        # A worker that starts is told to stop by those who serve, and by nobody else.
+        return Fate.RUNS if fault == "termination" else Fate.QUARANTINED
     if outcome is Outcome.DELAY and moment in LOADING:
         return Fate.QUARANTINED
     if outcome is Outcome.FAILURE and moment is not Moment.SHUTDOWN:

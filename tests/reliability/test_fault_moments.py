@@ -22,7 +22,7 @@ from tinybase.host.kinds import COLLECTING
 from .asking import Asking
 from .conftest import Site
 from .culprits import culprit_at, witness_of_moments
-from .faults import FAULTS, Fate, Moment, Outcome, fate_of, faults_at, outcome_at
+from .faults import Fate, Moment, Outcome, fate_of, faults_at, outcome_at
 from .ledger import is_sound
 from .planted_guards import MOMENT_PLANTS, together
 
@@ -37,7 +37,8 @@ PATIENCE = 30  # seconds until what is late has ended and every worker has seen 
 WITNESS = "a-witness"
 """It is started first, and stopped last."""
 
-DEADLY = [name for name, (outcome, _) in FAULTS.items() if outcome is Outcome.DEATH]
+STARTING = [Moment.IMPORT, Moment.COLLECT, Moment.STARTUP]
+DEADLY = ["exit", "segmentation-fault", "out-of-memory"]
 
 
 def cells() -> list[Cell]:
@@ -114,6 +115,48 @@ def test_what_extensions_do_while_they_load_start_and_stop_costs_nobody_else(
     ran = (tmp_path / "ran").read_text().splitlines()
     assert {f"{what} {pid}" for pid in workers for what in ("startup", "shutdown")} <= {*ran}
     assert all(f"culprit {moment.name}.{fault}" in ran for moment, fault, _ in committed)
+    assert is_sound(site.instance / "tinybase.db")
+
+
+def test_a_worker_that_an_extension_tells_to_stop_while_it_starts_goes_on(
+    site: Site, tmp_path: Path
+) -> None:
+    told = [(moment, "termination", HOOKS[0]) for moment in STARTING]
+    add(site, told)
+    with serve(site, tmp_path) as server:
+        asking = Asking(server)
+        assert unlike(fates_of(told), asking, PATIENCE) == {}
+        assert asking.workers() == set(server.workers)
+        assert server.stop() == 0
+    assert "starting another one" not in server.output
+    assert "got signal 15 while it started" in server.output
+
+
+def test_what_ends_the_process_while_it_starts_is_switched_off_and_others_run(
+    site: Site, tmp_path: Path
+) -> None:
+    moments = STARTING if EVERYTHING else [Moment.COLLECT]
+    faults = DEADLY if EVERYTHING else ["exit"]
+    committed = [(moment, fault, HOOKS[0]) for moment in moments for fault in faults]
+    add(site, committed)
+    with serve(site, tmp_path) as server:
+        asking = Asking(server)
+        assert unlike(fates_of(committed), asking, PATIENCE) == {}
+        assert asking.workers() == set(server.workers)
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("fault", [*DEADLY, "termination"] if EVERYTHING else ["exit"])
+def test_what_ends_the_process_while_it_stops_keeps_nobody_from_stopping(
+    fault: str, site: Site, tmp_path: Path
+) -> None:
+    add(site, [(Moment.SHUTDOWN, fault, "")])
+    with serve(site, tmp_path) as server:
+        asking = Asking(server)
+        asking.made(asking.prepare("create", "acknowledged"))
+        assert server.stop() == 0
+    ran = (tmp_path / "ran").read_text().splitlines()
+    assert ran.count(f"culprit SHUTDOWN.{fault}") == 2
     assert is_sound(site.instance / "tinybase.db")
 
 

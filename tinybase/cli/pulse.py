@@ -10,7 +10,7 @@ import mmap
 import struct
 
 _BEATS = struct.Struct("=Q")
-_SERVING, _OUTDATED, _LEAVING = range(_BEATS.size, _BEATS.size + 3)
+_SERVING, _OUTDATED, _LEAVING, _STOPPING = range(_BEATS.size, _BEATS.size + 4)
 
 
 class Pulse:
@@ -55,3 +55,12 @@ class Pulse:
     def tell_to_leave(self) -> None:
         """Tell the worker that its successor serves."""
         self._memory[_LEAVING] = 1
+
+    @property
+    def must_stop(self) -> bool:
+        """Say whether the supervisor stops all workers."""
+        return bool(self._memory[_STOPPING])
+
+    def tell_to_stop(self) -> None:
+        """Tell the worker that the signal which comes now is meant."""
+        self._memory[_STOPPING] = 1

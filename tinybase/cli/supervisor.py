@@ -141,6 +141,8 @@ class Supervisor(MPServer):
         self._listeners.close()
         self.wrks[:] = self._everybody()
         self._handover.forget()
+        for pulse in list(self._pulses.values()):
+            pulse.tell_to_stop()
         super()._stop_workers()  # type: ignore[no-untyped-call]
         self._pulses.clear()
 

@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 _FINISH_SECONDS = 25.0
 _TICK_SECONDS = 0.25
 _EAGER_TICK_SECONDS = 0.01
+_PUT_OFF_SECONDS = 0.1
+_UNMEANT_SECONDS = 1.0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -67,9 +69,11 @@ class _Signals:
     """Sees to it that granian gets one signal to stop: none too early, and no second one.
 
     granian sets its handlers after it has loaded the application. A signal before that
-    would be lost or end the process in the middle of its start, so it is put off. A worker
-    of granian 2.8 that is told twice to stop never ends, and twice it is whenever a
-    terminal or a service manager tells all processes of a group.
+    would be lost or end the process in the middle of its start, so it is put off. If it is
+    not the supervising process that wants it, an extension may have sent it, and would again
+    in every worker: then it means nothing. A worker of granian 2.8 that is told twice to
+    stop never ends, and twice it is whenever a terminal or a service manager tells all
+    processes of a group.
     """
 
     def __init__(self, pulse: Pulse, departure: Departure) -> None:
@@ -78,36 +82,57 @@ class _Signals:
         self._departure = departure
         self._granian: Any = None
         self._is_stopping = False
+        self._parent = os.getppid()
 
     def govern(self) -> None:
         """Begin; to be called in the main thread, before the application is made."""
         for signum in _STOP_SIGNALS:
-            signal.signal(signum, _put_off)
+            signal.signal(signum, self._put_off)
         signal.signal(signal.SIGUSR1, self._tick)
-        threading.Thread(
-            target=self._watch, args=(os.getppid(),), name="tinybase-signals", daemon=True
-        ).start()
+        threading.Thread(target=self._watch, name="tinybase-signals", daemon=True).start()
 
-    def _watch(self, parent: int) -> None:
+    def _watch(self) -> None:
         """Wake the main thread now and then, and stop when the supervising process is gone.
 
         Of two signals at once another thread may take both. Python then runs the handlers
         when the main thread wakes up, but a main thread that waits for a lock sleeps on.
         """
         main = threading.main_thread().ident
-        is_orphan = is_leaving = False
+        is_told = is_leaving = False
         while main is not None:
             self._pulse.beat()
             time.sleep(_TICK_SECONDS if self._granian else _EAGER_TICK_SECONDS)
-            if signal.getsignal(signal.SIGTERM) is not _put_off:
+            if signal.getsignal(signal.SIGTERM) != self._put_off:
                 signal.pthread_kill(main, signal.SIGUSR1)
-            if os.getppid() != parent and not is_orphan:
-                is_orphan = True
+            if self._is_orphan and not is_told:
+                is_told = True
                 os.kill(os.getpid(), signal.SIGTERM)
             if self._pulse.must_leave and self.app is not None and not is_leaving:
                 is_leaving = True
                 leave = partial(self._leave, self.app)
                 threading.Thread(target=leave, name="tinybase-leave", daemon=True).start()
+
+    @property
+    def _is_orphan(self) -> bool:
+        return os.getppid() != self._parent
+
+    def _put_off(self, signum: int, _: object) -> None:
+        """Take up a signal that came too early, unless nobody but this process wants it."""
+        if self._pulse.must_stop or self._is_orphan:
+            again = threading.Timer(_PUT_OFF_SECONDS, os.kill, (os.getpid(), signum))
+        else:
+            again = threading.Timer(_UNMEANT_SECONDS, self._leave_unheard, (signum,))
+        again.daemon = True
+        again.start()
+
+    def _leave_unheard(self, signum: int) -> None:
+        # Who tells all processes of a group tells the supervising one, which then tells us.
+        if not self._pulse.must_stop:
+            _log.warning(
+                "This worker got signal %d while it started, not from tinybase serve; an "
+                "extension may have sent it. It goes on",
+                signum,
+            )
 
     def _leave(self, app: Flask) -> None:
         self._departure.see_clients_off(app)
@@ -135,7 +160,3 @@ class _Signals:
         if self.app is not None:
             self.app.extensions[wsgi.STOP]()
         os._exit(0)
-
-
-def _put_off(signum: int, _: object) -> None:
-    threading.Timer(0.1, os.kill, (os.getpid(), signum)).start()
