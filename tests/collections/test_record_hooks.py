@@ -724,11 +724,11 @@ def test_what_was_refused_before_a_transaction_is_not_told(shop, desk):
 def test_a_write_whose_turn_never_came_is_not_told(shop, desk, monkeypatch):
     name = shop.make()
 
-    def turn():
+    def enter():
         raise busy()
 
     with monkeypatch.context() as patch:
-        patch.setattr(shop.services.database._queue, "turn", turn)
+        patch.setattr(shop.services.database._queue, "enter", enter)
         status, error = shop.send("POST", at(name), {"item": "tea"})
 
     assert (status, error["code"], desk.told) == (503, "database_busy", [])

@@ -131,6 +131,8 @@ class Collections:
         version = work.one(self._version, key)
         if version is None:
             raise collection_not_found(collection.name)
+        if version[0] == collection.version:
+            return collection
         known = self._known.get(collection.id, version[0])
         if known is not None:
             return known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
@@ -54,6 +55,8 @@ class CompiledSchema:
         self._drop_unknown = drop_unknown
         self._schema = schema_of(specs, EXCLUDE if drop_unknown else RAISE)
         self._names = [spec.name for spec in specs]
+        self._absent = {spec.name: spec.absent for spec in specs}
+        self._needed = frozenset(spec.name for spec in specs if spec.must_be_given)
         self._is_flat = not any(map(_has_fields_inside, specs))
         self._steps = [
             (spec.name, spec, *steps_of(spec, self._schema.fields[f"field_{index}"]))
@@ -77,9 +80,9 @@ class CompiledSchema:
         given = 0
         for name, spec, read, checks in self._steps:
             if name not in data:
-                if spec.must_be_given:
+                if name in self._needed:
                     return None
-                loaded[name] = deepcopy(spec.absent)
+                loaded[name] = spec.absent if spec.kind.is_scalar else deepcopy(spec.absent)
                 continue
             given += 1
             value = data[name]
@@ -130,6 +133,10 @@ class CompiledSchema:
 
         :param specs: only these.
         """
+        if specs is None and self._is_flat and len(stored) == len(self._names):
+            # What was stored with this schema; a name that it does not have is missed here.
+            with suppress(KeyError):
+                return {name: stored[name] for name in self._names}
         return {
             name: _shown(spec, stored[name]) if name in stored else deepcopy(spec.absent)
             for name, spec in (self.specs if specs is None else specs).items()
@@ -153,7 +160,14 @@ class CompiledSchema:
         A list or object that is empty because nothing was given may break rules that hold
         for what is given, such as a minimal length. So it is left out.
         """
-        return _given(self.specs.values(), stored)
+        if not self._is_flat:
+            return _given(self.specs.values(), stored)
+        absent, needed = self._absent, self._needed
+        return {
+            name: stored[name]
+            for name in self._names
+            if name in stored and (name in needed or stored[name] != absent[name])
+        }
 
     def faults(self, stored: Mapping[str, Any]) -> list[Fault]:
         """Return what keeps stored data from being valid as it is, without any conversion."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import pluggy
 
@@ -22,114 +21,105 @@ from tinybase_hookspecs import (
     RecordUpdateEvent,
 )
 
-_MOST_KNOWN = 10_000
+Heard = Mapping[str, pluggy.HookCaller]
+"""The hooks that somebody wants to be called about the records of a collection, by their names."""
+
+_NAMES: Final = (
+    "tinybase_before_record_create",
+    "tinybase_before_record_update",
+    "tinybase_before_record_delete",
+    "tinybase_on_record_write",
+    "tinybase_on_record_create",
+    "tinybase_on_record_update",
+    "tinybase_on_record_delete",
+    "tinybase_on_record_change",
+    "tinybase_on_record_write_failed",
+)
+_MOST_KNOWN: Final = 10_000
 
 
 class Audience:
-    """Tells who is to be told; ``pm`` is the plugin manager that is in force now.
+    """Tells who wants to know of the records of a collection.
 
-    Whether anybody wants the events of a collection is found out once for each.
+    It is found out once for each, and anew for other extensions: a snapshot is complete
+    before the first question.
     """
 
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
-        self._known: tuple[pluggy.PluginManager, dict[tuple[str, str], tuple[int, bool]]] | None
-        self._known = None
+        self._known: tuple[pluggy.PluginManager, dict[str, Heard | None]] | None = None
 
-    def hook(self, name: str, collection: Collection) -> pluggy.HookCaller | None:
-        """Return a hook if somebody wants to be called about a collection."""
-        pm = self._hooks.pm
-        hook: pluggy.HookCaller = getattr(pm.hook, name)
-        count = len(hook.get_hookimpls())
-        if not count:
-            return None
-        known = self._known
+    def of(self, collection: Collection) -> Heard | None:
+        """Return the hooks that somebody wants to be called, or ``None`` if there are none."""
+        pm, known = self._hooks.pm, self._known
         if known is None or known[0] is not pm or len(known[1]) >= _MOST_KNOWN:
-            self._known = known = (pm, {})
-        key = (name, collection.name)
-        found = known[1].get(key)
-        if found is None or found[0] != count:
-            found = known[1][key] = (count, is_heard(hook, "collection", collection.name))
-        return hook if found[1] else None
-
-    def is_empty(self, names: Sequence[str]) -> bool:
-        """Say whether nobody implements any of some hooks, which is quickly seen."""
-        hooks = self._hooks.pm.hook
-        return sum([len(getattr(hooks, name).get_hookimpls()) for name in names]) == 0
-
-    def of(self, name: str, collection: Collection) -> Listeners | None:
-        """Return those who want to be told of a record, or ``None``.
-
-        :raises Conflict: as :func:`event_facts`.
-        """
-        hook = self.hook(name, collection)
-        return None if hook is None else Listeners(hook, event_facts())
+            known = self._known = (pm, {})
+        try:
+            return known[1][collection.name]
+        except KeyError:
+            found = known[1][collection.name] = _heard(pm, collection.name)
+            return found
 
 
-class Nobody(Audience):
-    """No audience at all: for a write that no hook is called for."""
-
-    def __init__(self) -> None:
-        """Know of no host."""
-
-    def hook(self, name: str, collection: Collection) -> None:
-        """Return nothing."""
-
-    def is_empty(self, names: Sequence[str]) -> bool:  # noqa: ARG002
-        """Say so."""
-        return True
+def _heard(pm: pluggy.PluginManager, collection: str) -> Heard | None:
+    hooks = {name: getattr(pm.hook, name) for name in _NAMES}
+    return {
+        name: hook for name, hook in hooks.items() if is_heard(hook, "collection", collection)
+    } or None
 
 
-@dataclass(frozen=True, slots=True)
-class Listeners:
-    """A hook somebody wants to be called, and the fields that its events have in common."""
+def tell_created(
+    heard: Heard | None, work: Unit, collection: Collection, record: RecordRow
+) -> None:
+    """Tell that a record was created, after the commit.
 
-    hook: pluggy.HookCaller
-    facts: Mapping[str, Any]
-
-
-def tell_created(audience: Audience, work: Unit, collection: Collection, record: RecordRow) -> None:
-    """Tell that a record was created, after the commit."""
-    listeners = audience.of("tinybase_on_record_create", collection)
-    if listeners is not None:
+    :raises Conflict: as :func:`event_facts`; likewise all that follow.
+    """
+    if heard is None:
+        return
+    hook = heard.get("tinybase_on_record_create")
+    if hook is not None:
         event = RecordCreateEvent(
-            collection.name, record.id, record.data, record.owner_id, **listeners.facts
+            collection.name, record.id, record.data, record.owner_id, **event_facts()
         )
-        work.after_commit(partial(listeners.hook, event=event))
-    _tell_changed(audience, work, collection, None, record)
+        work.after_commit(partial(hook, event=event))
+    _tell_changed(heard, work, collection, None, record)
 
 
 def tell_updated(
-    audience: Audience, work: Unit, collection: Collection, before: RecordRow, after: RecordRow
+    heard: Heard | None, work: Unit, collection: Collection, before: RecordRow, after: RecordRow
 ) -> None:
     """Tell that a record was changed, after the commit."""
-    listeners = audience.of("tinybase_on_record_update", collection)
-    if listeners is not None:
+    if heard is None:
+        return
+    hook = heard.get("tinybase_on_record_update")
+    if hook is not None:
         event = RecordUpdateEvent(
-            collection.name, after.id, before.data, after.data, after.owner_id, **listeners.facts
+            collection.name, after.id, before.data, after.data, after.owner_id, **event_facts()
         )
-        work.after_commit(partial(listeners.hook, event=event))
-    _tell_changed(audience, work, collection, before, after)
+        work.after_commit(partial(hook, event=event))
+    _tell_changed(heard, work, collection, before, after)
 
 
 def tell_deleted(
-    audience: Audience, work: Unit, collection: Collection, records: Iterable[RecordRow]
+    heard: Heard | None, work: Unit, collection: Collection, records: Iterable[RecordRow]
 ) -> None:
     """Tell that records were deleted, one by one, after the commit.
 
     :param records: are not looked at when nobody listens.
     """
-    names = ("tinybase_on_record_delete", "tinybase_on_record_change")
-    if all(audience.hook(name, collection) is None for name in names):
+    if heard is None:
+        return
+    hook = heard.get("tinybase_on_record_delete")
+    if hook is None and "tinybase_on_record_change" not in heard:
         return
     for record in records:
-        listeners = audience.of("tinybase_on_record_delete", collection)
-        if listeners is not None:
+        if hook is not None:
             event = RecordDeleteEvent(
-                collection.name, record.id, record.data, record.owner_id, **listeners.facts
+                collection.name, record.id, record.data, record.owner_id, **event_facts()
             )
-            work.after_commit(partial(listeners.hook, event=event))
-        _tell_changed(audience, work, collection, record, None)
+            work.after_commit(partial(hook, event=event))
+        _tell_changed(heard, work, collection, record, None)
 
 
 def change_of(
@@ -149,13 +139,13 @@ def change_of(
 
 
 def _tell_changed(
-    audience: Audience,
+    heard: Heard,
     work: Unit,
     collection: Collection,
     before: RecordRow | None,
     after: RecordRow | None,
 ) -> None:
-    listeners = audience.of("tinybase_on_record_change", collection)
-    if listeners is not None:
-        event = RecordChangeEvent(**change_of(collection, before, after), **listeners.facts)
-        work.after_commit(partial(listeners.hook, event=event))
+    hook = heard.get("tinybase_on_record_change")
+    if hook is not None:
+        event = RecordChangeEvent(**change_of(collection, before, after), **event_facts())
+        work.after_commit(partial(hook, event=event))

@@ -11,7 +11,7 @@ import pluggy
 
 from tinybase.collections.collection import Collection
 from tinybase.collections.compiled import Document, RecordInvalid
-from tinybase.collections.hooks import Audience, change_of, tell_deleted
+from tinybase.collections.hooks import Audience, Heard, change_of, tell_deleted
 from tinybase.collections.record import RecordRow
 from tinybase.db import Work
 from tinybase.errors import TinyBaseError
@@ -21,13 +21,6 @@ from tinybase_hookspecs import (
     BeforeRecordDeleteEvent,
     BeforeRecordUpdateEvent,
     RecordWriteEvent,
-)
-
-_HOOKS: Final = (
-    "tinybase_before_record_create",
-    "tinybase_before_record_update",
-    "tinybase_before_record_delete",
-    "tinybase_on_record_write",
 )
 
 
@@ -105,12 +98,20 @@ class Participants:
             self.write(event=event)
 
 
-def participants_of(audience: Audience, collection: Collection) -> Participants | None:
+_NOBODY: Final = Participants(None, None, None, None)
+
+
+def participants_of(heard: Heard | None) -> Participants | None:
     """Return those who take part in writes to a collection, or ``None``."""
-    if audience.is_empty(_HOOKS):
+    if heard is None:
         return None
-    hooks = [audience.hook(name, collection) for name in _HOOKS]
-    return Participants(*hooks) if any(hook is not None for hook in hooks) else None
+    found = Participants(
+        create=heard.get("tinybase_before_record_create"),
+        update=heard.get("tinybase_before_record_update"),
+        delete=heard.get("tinybase_before_record_delete"),
+        write=heard.get("tinybase_on_record_write"),
+    )
+    return None if found == _NOBODY else found
 
 
 @contextmanager
@@ -121,12 +122,13 @@ def all_deleted(
 
     :param records: are not looked at when nobody listens.
     """
-    participants = participants_of(audience, collection)
+    heard = audience.of(collection)
+    participants = participants_of(heard)
     rows = records if participants is None else list(records)
     if participants is not None:
         for record in rows:
             participants.deleting(work, collection, record)
-    tell_deleted(audience, work, collection, rows)
+    tell_deleted(heard, work, collection, rows)
     yield
     if participants is not None:
         for record in rows:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
 
 from tinybase.actors import Actor
 from tinybase.collections.access import Operation, refusal
@@ -16,7 +17,7 @@ from tinybase.collections.collection import Collection
 from tinybase.collections.collections import Collections
 from tinybase.collections.guarding import Host, check_guard
 from tinybase.collections.guided import GuidedSight
-from tinybase.collections.hooks import Audience, Nobody
+from tinybase.collections.hooks import Audience
 from tinybase.collections.listeners import Jury
 from tinybase.collections.listing import AnsweredPage, ListRequest, RecordLists
 from tinybase.collections.query import NEWEST_FIRST, chosen_fields
@@ -27,6 +28,7 @@ from tinybase.collections.writing import (
     Prepared,
     RecordStatements,
     Writing,
+    broken_constraint,
     constraints_explained,
 )
 from tinybase.config import Config
@@ -36,6 +38,8 @@ from tinybase.errors import Forbidden, Unauthenticated
 __all__ = ["RecordPage", "RecordRow", "Records"]
 
 DEFAULT_LIMIT = 100
+
+T = TypeVar("T")
 
 
 class Records:
@@ -57,7 +61,6 @@ class Records:
         self._host = host
         self._audience = Audience(host)
         self._jury = Jury(host)
-        self._nobody = Nobody()
         self._collections = collections
         self._answered = AnsweredRecords(database)
         self._lists = RecordLists(database)
@@ -194,9 +197,12 @@ class Records:
         :raises Rejected: when an extension refuses it.
         """
         _check_may_give_away(actor, owner_id)
-        wanted = Operation.CREATE
-        with self._writing(actor, collection, wanted, whole=[data], hooks=hooks) as writing:
+
+        def create(writing: Writing) -> RecordRow:
             return writing.sight.shown(writing.create(data, owner_id=owner_id))
+
+        wanted = (Operation.CREATE,)
+        return self._write(actor, collection, wanted, create, whole=(data,), hooks=hooks)
 
     def update(
         self,
@@ -219,9 +225,12 @@ class Records:
         :raises PreconditionFailed: when the version is not one of ``if_match``.
         """
         _check_may_give_away(actor, owner_id)
-        with self._writing(actor, collection, Operation.UPDATE, hooks=hooks) as writing:
+
+        def update(writing: Writing) -> RecordRow:
             changed = writing.update(record_id, changes, owner_id=owner_id, if_match=if_match)
             return writing.sight.shown(changed)
+
+        return self._write(actor, collection, (Operation.UPDATE,), update, hooks=hooks)
 
     def replace(
         self,
@@ -248,12 +257,15 @@ class Records:
         :raises PreconditionFailed: when the version is not one of ``if_match``.
         """
         _check_may_give_away(actor, owner_id)
-        wanted = (Operation.UPDATE, Operation.CREATE)
-        with self._writing(actor, collection, *wanted, whole=[data], hooks=hooks) as writing:
+
+        def put(writing: Writing) -> tuple[RecordRow, bool]:
             record, is_new = writing.put(
                 record_id, data, owner_id=owner_id, if_match=if_match, only_new=only_new
             )
             return writing.sight.shown(record), is_new
+
+        wanted = (Operation.UPDATE, Operation.CREATE)
+        return self._write(actor, collection, wanted, put, whole=(data,), hooks=hooks)
 
     def delete(
         self,
@@ -268,8 +280,11 @@ class Records:
 
         :raises PreconditionFailed: when the version is not one of ``if_match``.
         """
-        with self._writing(actor, collection, Operation.DELETE, hooks=hooks) as writing:
+
+        def delete(writing: Writing) -> None:
             writing.delete(record_id, if_match=if_match)
+
+        self._write(actor, collection, (Operation.DELETE,), delete, hooks=hooks)
 
     def batch(
         self,
@@ -285,13 +300,10 @@ class Records:
 
         :raises TinyBaseError: of the first that fails, with its index as ``operation``.
         """
-        wanted = (Operation.CREATE, Operation.UPDATE, Operation.DELETE)
-        results = []
-        whole = [each.data for each in operations if each.data is not None and each.op.is_whole]
-        with self._writing(
-            actor, collection, *wanted, whole=whole, hooks=hooks, action="batch"
-        ) as writing:
+
+        def carry_all_out(writing: Writing) -> Sequence[BatchResult]:
             current, sight, admitted = writing.collection, writing.sight, set[Op]()
+            results = []
             for index, operation in enumerate(operations):
                 with told_of(index, operation), constraints_explained(current):
                     if operation.op not in admitted:
@@ -299,6 +311,12 @@ class Records:
                         admitted.add(operation.op)
                     results.append(carry_out(writing, operation))
             return [each.shown(sight) for each in results]
+
+        wanted = (Operation.CREATE, Operation.UPDATE, Operation.DELETE)
+        whole = [each.data for each in operations if each.data is not None and each.op.is_whole]
+        return self._write(
+            actor, collection, wanted, carry_all_out, whole=whole, hooks=hooks, action="batch"
+        )
 
     def _record(self, sight: Sight, record_id: UUID) -> RecordRow:
         find, collection = self._database.reader.one, sight.collection
@@ -323,17 +341,18 @@ class Records:
             return Sight(actor, collection)
         return GuidedSight(actor, collection, deciders, self._lists.lookup)
 
-    @contextmanager
-    def _writing(
+    def _write(
         self,
         actor: Actor,
         collection: str | Sight,
-        *operations: Operation,
+        operations: Sequence[Operation],
+        change: Callable[[Writing], T],
+        *,
         whole: Iterable[Mapping[str, Any]] = (),
         hooks: bool = True,
         action: str | None = None,
-    ) -> Iterator[Writing]:
-        """Open a transaction for a collection that stays as it is until the end of it.
+    ) -> T:
+        """Make a change in a transaction for a collection that stays as it is until its end.
 
         :param whole: the whole records that will be written.
         :param action: what the extensions are told that it was, should it fail.
@@ -342,19 +361,34 @@ class Records:
         sight.ask_beforehand(*operations)
         seen = sight.collection
         prepared = Prepared(seen.compiled, whole)
-        audience = self._audience if hooks else self._nobody
-        attempt = Attempt(audience, self._database, seen, action or operations[0].value)
+        heard = self._audience.of(seen) if hooks else None
+        attempt = Attempt(heard, seen, action or operations[0].value)
         is_shared = attempt.participants is not None or not sight.is_plain
-        with attempt, self._database.write_raw(shared=is_shared) as work:
-            attempt.begin()
-            current = self._collections.current_raw(work, seen)
-            # It may have changed since it was seen, and its rules with it.
-            if current is not seen:
-                sight = self._sight(actor, current)
-                sight.admit(*operations)
-            # Who decides about the record may look, and write, where it is written.
-            with nullcontext() if sight.is_plain else work.shared(), constraints_explained(current):
-                yield Writing(work, self._statements, sight, prepared, attempt)
+        is_long = action is not None
+        try:
+            with self._database.write_raw(shared=is_shared, alone=is_long) as work:
+                attempt.begin()
+                current = self._collections.current_raw(work, seen)
+                # It may have changed since it was seen, and its rules with it.
+                if current is not seen:
+                    sight = self._sight(actor, current)
+                    sight.admit(*operations)
+                writing = Writing(work, self._statements, sight, prepared, attempt)
+                try:
+                    return _made(change, writing)
+                except IntegrityError as error:
+                    raise broken_constraint(error, current) from error
+        except Exception as error:
+            attempt.failed(self._database, error)
+            raise
+
+
+def _made(change: Callable[[Writing], T], writing: Writing) -> T:
+    if writing.sight.is_plain:
+        return change(writing)
+    # Who decides about the record may look, and write, where it is written.
+    with writing.shared():
+        return change(writing)
 
 
 def _check_may_give_away(actor: Actor, owner_id: UUID | None) -> None:

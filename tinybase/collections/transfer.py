@@ -125,7 +125,8 @@ class RecordTransfer:
             current = self._collections.current(work.connection, collection)
             if current.version != collection.version:
                 prepared = _Prepared(current, lines)
-            participants = participants_of(self._audience, current) if tell else None
+            heard = self._audience.of(current) if tell else None
+            participants = participants_of(heard)
             if participants is None:
                 refused = _insert(work.connection, current, prepared.rows)
             else:
@@ -139,21 +140,11 @@ class RecordTransfer:
                 return refused
             if place is not None:
                 _note(work.connection, current, *place)
-            if tell:
-                self._tell(work, current, prepared.rows, refused)
+            numbers = {each.line for each in refused}
+            for number, row in prepared.rows.items():
+                if number not in numbers:
+                    tell_created(heard, work, current, row)
         return refused
-
-    def _tell(
-        self,
-        work: Work,
-        collection: Collection,
-        rows: Mapping[int, RecordRow],
-        refused: Sequence[Refused],
-    ) -> None:
-        lines = {each.line for each in refused}
-        for number, row in rows.items():
-            if number not in lines:
-                tell_created(self._audience, work, collection, row)
 
 
 class _Prepared:

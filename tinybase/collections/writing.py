@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -106,7 +105,7 @@ class Writing:
         attempt: Attempt,
     ) -> None:
         self.collection = sight.collection
-        self._audience = attempt.audience
+        self._heard = attempt.heard
         self._work = work
         self._statements = statements
         self.sight = sight
@@ -114,6 +113,10 @@ class Writing:
         self._prepared = prepared
         self._participants = attempt.participants
         self._attempt = attempt
+
+    def shared(self) -> AbstractContextManager[None]:
+        """Let whatever is called in the block take part in the transaction."""
+        return self._work.shared()
 
     def create(
         self,
@@ -189,7 +192,7 @@ class Writing:
             asked.deleting(self._work, self.collection, gone)
         if self._work.change(self._statements.delete, _as_seen(row)) == 0:
             raise _not_as_seen(None if asked is None else asked.delete)
-        tell_deleted(self._audience, self._work, self.collection, [gone])
+        tell_deleted(self._heard, self._work, self.collection, [gone])
         if asked is not None:
             asked.written(self._work, self.collection, gone, None)
 
@@ -208,7 +211,7 @@ class Writing:
         if self._participants is not None:
             record = self._participants.creating(self._work, self.collection, record)
         self._work.change(self._statements.insert, _as_stored(record))
-        tell_created(self._audience, self._work, self.collection, record)
+        tell_created(self._heard, self._work, self.collection, record)
         return self._joined(None, record)
 
     def _overwrite(self, row: RecordRow, data: Document, owner_id: UUID | None) -> RecordRow:
@@ -218,12 +221,14 @@ class Writing:
         keeps_owner = owner_id is None or owner_id == before.owner_id
         if keeps_owner and equal(data, before.data):
             return before
-        after = replace(
-            before,
-            data=data,
-            owner_id=owner_id or before.owner_id,
-            version=before.version + 1,
-            updated_at=utcnow(),
+        after = RecordRow(
+            before.id,
+            before.collection_id,
+            owner_id or before.owner_id,
+            data,
+            before.version + 1,
+            before.created_at,
+            utcnow(),
         )
         asked = self._participants
         if asked is not None:
@@ -231,9 +236,9 @@ class Writing:
             if keeps_owner and equal(after.data, before.data):
                 return before
         statement = self._statements.update if keeps_owner else self._statements.give
-        if self._work.change(statement, {**_as_stored(after), **_as_seen(row)}) == 0:
+        if self._work.change(statement, {**_content(after), **_as_seen(row)}) == 0:
             raise _not_as_seen(None if asked is None else asked.update)
-        tell_updated(self._audience, self._work, self.collection, before, after)
+        tell_updated(self._heard, self._work, self.collection, before, after)
         return self._joined(before, after)
 
     def _joined(self, before: RecordRow | None, after: RecordRow) -> RecordRow:
@@ -248,7 +253,16 @@ class Writing:
         return self._prepared.load(self.collection.compiled, data)
 
     def _shown(self, row: RecordRow) -> RecordRow:
-        return replace(row, data=self.collection.compiled.show(row.data))
+        data = self.collection.compiled.show(row.data)
+        return RecordRow(
+            row.id,
+            row.collection_id,
+            row.owner_id,
+            data,
+            row.version,
+            row.created_at,
+            row.updated_at,
+        )
 
     def _existing(self, record_id: UUID, operation: Operation) -> RecordRow:
         self._attempt.about(operation.value, record_id)
@@ -310,7 +324,7 @@ def constraints_explained(collection: Collection) -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
-        raise _broken_constraint(error, collection) from error
+        raise broken_constraint(error, collection) from error
 
 
 def check_owner_exists(connection: Connection, owner_id: UUID | None) -> None:
@@ -353,13 +367,20 @@ def _record(row: tuple[Any, ...]) -> RecordRow:
 
 def _as_stored(record: RecordRow) -> dict[str, Any]:
     """Return the columns of a record, as both drivers take them."""
+    content = _content(record)
+    content["id"] = str(record.id)
+    content["collection_id"] = str(record.collection_id)
+    is_new = record.created_at == record.updated_at
+    content["created_at"] = content["updated_at"] if is_new else format_time(record.created_at)
+    return content
+
+
+def _content(record: RecordRow) -> dict[str, Any]:
+    """Return the columns of a record that an update may change."""
     return {
-        "id": str(record.id),
-        "collection_id": str(record.collection_id),
         "owner_id": None if record.owner_id is None else str(record.owner_id),
         "data": as_text(record.data),
         "version": record.version,
-        "created_at": format_time(record.created_at),
         "updated_at": format_time(record.updated_at),
     }
 
@@ -380,7 +401,8 @@ def _id_conflict() -> Conflict:
     )
 
 
-def _broken_constraint(error: IntegrityError, collection: Collection) -> TinyBaseError:
+def broken_constraint(error: IntegrityError, collection: Collection) -> TinyBaseError:
+    """Return what a client did, for what the database refused."""
     if "records.id" in str(error.orig) or "records_pkey" in str(error.orig):
         return _id_conflict()
     violation = unique_violation(error, collection.id, collection.compiled.specs.values())

@@ -20,6 +20,7 @@ _CACHE_KIB = 16 * 1024
 Its own 2 MiB are less than one index of 100,000 records, and a list that counts goes through one.
 """
 
+_MOST_PAGES_IN_THE_WAL = 4000  # 16 MiB
 _WRONG_ADDRESS = (
     "database.url is not the address of a database that TinyBase knows. Write "
     "sqlite:///tinybase.db or postgresql+psycopg://user:password@host/database."
@@ -122,6 +123,8 @@ def prepare(engine: Engine, config: Config) -> None:
         cursor.execute(f"PRAGMA busy_timeout = {config.database.busy_timeout_seconds * 1000}")
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute(f"PRAGMA synchronous = {synchronous}")
+        # Whoever commits then writes all of it into the database, and keeps the others waiting.
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {_MOST_PAGES_IN_THE_WAL}")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         cursor.close()

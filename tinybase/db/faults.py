@@ -57,10 +57,15 @@ def explained() -> Iterator[None]:
     """
     try:
         yield
-    except (DBAPIError, PoolTimeout) as error:
-        if foreseen := _meaning(error):
-            raise foreseen from error
+    except SQLAlchemyError as error:
+        explain(error)
         raise
+
+
+def explain(error: BaseException) -> None:
+    """Raise what an error of a database means, as :func:`explained` does, if it is foreseen."""
+    if isinstance(error, SQLAlchemyError) and (foreseen := _meaning(error)):
+        raise foreseen from error
 
 
 def _meaning(error: SQLAlchemyError) -> TinyBaseError | None:

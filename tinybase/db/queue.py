@@ -16,9 +16,11 @@ import os
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import Engine
 
@@ -28,10 +30,29 @@ _FIRST_PAUSE = 50e-6
 _LONGEST_PAUSE = 500e-6
 
 
+class Open(Protocol):
+    """What a writer leaves open for the next one, who either goes on with it or ends it."""
+
+    def end(self) -> None:
+        """End it; must not raise."""
+
+
+class _Turn:
+    """One thread that waits for its turn."""
+
+    __slots__ = ("given", "left_open")
+
+    def __init__(self) -> None:
+        self.left_open: Open | None = None
+        self.given = threading.Lock()
+        self.given.acquire()
+
+
 class WriteQueue:
     """The queue of one database, for all threads of all processes on this machine.
 
-    The kernel frees the place of a process that dies.
+    The kernel frees the place of a process that dies. Within a process the turn goes from
+    hand to hand in the order in which the threads came, and what one has left open with it.
 
     :param file: what the processes lock; ``None`` where nobody has to wait.
     :param seconds: how long a writer waits.
@@ -40,6 +61,9 @@ class WriteQueue:
     def __init__(self, file: Path | None, seconds: float) -> None:
         self._file = file
         self._seconds = seconds
+        self._process = 0
+        self._is_taken = False
+        self._descriptor: int | None = None
         self._begin_anew()
 
     @classmethod
@@ -56,30 +80,91 @@ class WriteQueue:
 
         :raises Unavailable: ``database_busy``, after the time.
         """
-        if self._file is None:
+        left_open = self.enter()
+        if left_open is not None:
+            left_open.end()
+        try:
             yield
-            return
+        finally:
+            self.leave()
+
+    def enter(self) -> Open | None:
+        """Wait as :meth:`turn` does, until :meth:`leave`; return what was left open, if anything.
+
+        :raises Unavailable: ``database_busy``, after the time.
+        """
+        if self._file is None:
+            return None
         if self._process != os.getpid():
             # With the descriptor of our parent we would have its place.
             self._begin_anew()
+        mine = None
+        with self._mutex:
+            if self._is_taken:
+                mine = _Turn()
+                self._waiting.append(mine)
+            self._is_taken = True
         deadline = time.monotonic() + self._seconds
-        if not self._threads.acquire(timeout=self._seconds):
-            raise busy()
+        if mine is not None:
+            self._await(mine)
+            if mine.left_open is not None:
+                return mine.left_open
         try:
-            self._enter(deadline)
-            try:
-                yield
-            finally:
-                self._leave()
-        finally:
-            self._threads.release()
+            self._lock(deadline)
+        except BaseException:
+            self._next()
+            raise
+        return None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Say whether another thread of this process waits at the moment."""
+        return bool(self._waiting)
+
+    def hand_over(self, left_open: Open) -> bool:
+        """Leave something open for the next thread of this process, if one waits; say whether."""
+        with self._mutex:
+            if not self._waiting:
+                return False
+            turn = self._waiting.popleft()
+        turn.left_open = left_open
+        turn.given.release()
+        return True
+
+    def leave(self) -> None:
+        """Let others write."""
+        if self._file is None:
+            return
+        if self._descriptor is not None:
+            with suppress(OSError):
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self._next()
 
     def _begin_anew(self) -> None:
         self._process = os.getpid()
-        self._threads = threading.Lock()
-        self._descriptor: int | None = None
+        self._mutex = threading.Lock()
+        self._waiting: deque[_Turn] = deque()
+        self._is_taken = False
+        self._descriptor = None
 
-    def _enter(self, deadline: float) -> None:
+    def _await(self, mine: _Turn) -> None:
+        if mine.given.acquire(timeout=self._seconds):
+            return
+        with self._mutex:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+                raise busy()
+        # It is given to us at this moment, and nobody else would have it.
+        mine.given.acquire()
+
+    def _next(self) -> None:
+        with self._mutex:
+            if self._waiting:
+                self._waiting.popleft().given.release()
+            else:
+                self._is_taken = False
+
+    def _lock(self, deadline: float) -> None:
         pause = _FIRST_PAUSE
         while not self._is_ours():
             if time.monotonic() > deadline:
@@ -100,10 +185,3 @@ class WriteQueue:
             # Some network file systems have no such locks, and a folder may be read-only.
             return True
         return True
-
-    def _leave(self) -> None:
-        if self._descriptor is not None:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            except OSError:
-                return

@@ -7,8 +7,8 @@ comes back is what the driver takes and gives: no column type of SQLAlchemy has 
 from __future__ import annotations
 
 from collections import deque, namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Delete, Engine, Insert, Select, Update, event
@@ -25,7 +25,7 @@ class Statement:
     def __init__(self, engine: Engine, statement: Select[Any] | Insert | Update | Delete) -> None:
         compiled = statement.compile(dialect=engine.dialect)
         self.text = compiled.string
-        self._order: Sequence[str] | None = compiled.positiontup
+        self._order: Callable[[Mapping[str, Any]], Any] | None = _picker(compiled.positiontup)
         self._written = {name: each for name, each in compiled.params.items() if each is not None}
         columns = statement.selected_columns if isinstance(statement, Select) else ()
         self._row = namedtuple("_row", [column.key for column in columns])  # type: ignore[misc]
@@ -40,12 +40,21 @@ class Statement:
             values = {**self._written, **values}
         if self._order is None:
             return values
-        return tuple([values[name] for name in self._order])
+        return self._order(values)
 
     def typed(self, row: Sequence[Any]) -> Any:
         """Return a row as SQLAlchemy would: with names, and values of the columns' types."""
         pairs = zip(self._readers, row, strict=True)
         return self._row(*[value if reader is None else reader(value) for reader, value in pairs])
+
+
+def _picker(names: Sequence[str] | None) -> Callable[[Mapping[str, Any]], Any] | None:
+    """Return what puts values into the order of positional parameters, if they are such."""
+    if names is None:
+        return None
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple([values[name] for name in names])
 
 
 class RawConnections:
@@ -83,21 +92,6 @@ class RawConnections:
         else:
             connection.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        """Open a transaction that writes; commit it, or roll it back when the block raises.
-
-        :raises DBAPIError: for what the driver raises here.
-        """
-        connection = self._begun()
-        try:
-            yield connection
-            self.commit(connection)
-        except BaseException:
-            self._give_up(connection)
-            raise
-        self.give_back(connection)
-
     def run(self, connection: Any, statement: Statement, values: Mapping[str, Any]) -> Any:
         """Execute a statement; return the cursor.
 
@@ -105,16 +99,6 @@ class RawConnections:
         """
         try:
             return connection.execute(statement.text, statement.bound(values))
-        except self.error as error:
-            raise self.told(error, connection) from error
-
-    def commit(self, connection: Any) -> None:
-        """Commit a transaction.
-
-        :raises DBAPIError: for what the driver raises.
-        """
-        try:
-            connection.commit()
         except self.error as error:
             raise self.told(error, connection) from error
 
@@ -130,7 +114,11 @@ class RawConnections:
         )
         return told
 
-    def _begun(self) -> Any:
+    def begun(self) -> Any:
+        """Return a connection in a new transaction that writes.
+
+        :raises DBAPIError: for what the driver raises.
+        """
         connection = self.kept()
         if connection is not None:
             try:
@@ -138,7 +126,7 @@ class RawConnections:
             except self.error as error:
                 # The database was restarted, perhaps: nothing has been done, so try anew.
                 is_lost = self._is_lost(error, connection)
-                self._give_up(connection)
+                self.give_up(connection)
                 if not is_lost:
                     raise self.told(error, None) from error
             else:
@@ -148,11 +136,11 @@ class RawConnections:
             connection.execute(self._begin)
         except self.error as error:
             if connection is not None:
-                self._give_up(connection)
+                self.give_up(connection)
             raise self.told(error, connection) from error
         return connection
 
-    def _give_up(self, connection: Any) -> None:
+    def give_up(self, connection: Any) -> None:
         """Roll back; a connection that cannot even do that is of no more use."""
         try:
             connection.rollback()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
@@ -17,6 +17,7 @@ from tinybase.db.raw import RawConnections, Statement
 from tinybase.errors import Conflict
 
 Callback = Callable[[], object]
+Runner = Callable[[Sequence[Callback]], None]
 
 
 class Unit:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Engine, Insert, Select, Update
 
 from tinybase.db.faults import explained
+from tinybase.db.groups import RawUnit
 from tinybase.db.loans import Loans
 from tinybase.db.queue import WriteQueue
 from tinybase.db.raw import RawConnections, Rows, Statement
 from tinybase.db.reading import Reader
-from tinybase.db.units import Callback, Joint, RawWork, Unit, Work
+from tinybase.db.units import Callback, Joint, RawWork, Runner, Unit, Work
 
 __all__ = ["Database", "Joint", "RawWork", "Runner", "Unit", "Work", "run_now"]
-
-Runner = Callable[[Sequence[Callback]], None]
 
 
 def run_now(callbacks: Sequence[Callback]) -> None:
@@ -68,22 +67,25 @@ class Database:
         with self._transaction() if joint is None else joint.part() as work:
             yield work
 
-    @contextmanager
-    def write_raw(self, *, shared: bool = False) -> Iterator[RawWork]:
+    def write_raw(
+        self, *, shared: bool = False, alone: bool = False
+    ) -> AbstractContextManager[RawWork]:
         """Open a transaction as :meth:`write` does, past SQLAlchemy.
 
+        Units of several threads may be committed together; it is as if each were alone.
+
         :param shared: others may take part in it, see ``RawWork.shared``; that is slower.
+        :param alone: it may take long, so nobody shall have to wait for its end.
         :raises Unavailable: as :meth:`connect`.
         """
         if shared or Joint.current(self.engine) is not None:
-            with self.write() as work:
-                yield RawWork.of(self.raw, work)
-            return
-        with explained(), self._queue.turn(), self.raw.transaction() as connection:
-            raw = RawWork(self.raw, connection)
-            yield raw
-        if raw.callbacks:
-            self._runner(raw.callbacks)
+            return self._write_shared()
+        return RawUnit(self.raw, self._queue, self._runner, is_alone=alone)
+
+    @contextmanager
+    def _write_shared(self) -> Iterator[RawWork]:
+        with self.write() as work:
+            yield RawWork.of(self.raw, work)
 
     def statement(self, statement: Select[Any] | Insert | Update | Delete) -> Statement:
         """Compile a statement; what changes from run to run is a named ``bindparam``."""
