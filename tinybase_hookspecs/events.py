@@ -28,19 +28,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from random import getrandbits
 from typing import Any, TypeVar, dataclass_transform
-from uuid import UUID, uuid4
+from uuid import UUID
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _new_id() -> UUID:
+    """Return a random id; none that nobody may guess, for which the system would be asked."""
+    return UUID(int=getrandbits(128), version=4)
+
+
 @dataclass(kw_only=True)
 class Event:
     """What all events have: where they come from."""
 
-    event_id: UUID = field(default_factory=uuid4, repr=False)
+    event_id: UUID = field(default_factory=_new_id, repr=False)
     occurred_at: datetime = field(default_factory=_now, repr=False)
     request_id: str | None = field(default=None, repr=False)
     actor: str = field(default="system", repr=False)

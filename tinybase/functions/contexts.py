@@ -6,12 +6,11 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from tinybase.actors import SYSTEM, Actor
+from tinybase.actors import SYSTEM, Actor, ActorKind
 from tinybase.db import Session
 from tinybase.functions.collections import CollectionsService, ContextCollections
 from tinybase.functions.context import Context
@@ -58,7 +57,10 @@ class Contexts:
                 function_name=function_name,
                 db=session,
                 records=ContextRecords(
-                    self._records, session, actor.user_id, replace(SYSTEM, extension=code_of)
+                    self._records,
+                    session,
+                    actor.user_id,
+                    Actor(ActorKind.SYSTEM, extension=code_of),
                 ),
                 collections=ContextCollections(self._collections, session),
                 trigger_type=trigger_type,
@@ -66,12 +68,13 @@ class Contexts:
                 request_id=cause.request_id,
                 user_id=actor.user_id,
                 is_admin=actor.is_admin,
-                claims=deepcopy(dict(actor.claims)),
+                claims=deepcopy(dict(actor.claims)) if actor.claims else {},
                 request=request,
                 log=log or logging.getLogger("tinybase.functions"),
                 open=partial(self._open_apart, function_name, code_of, log),
             )
-            session.commit()
+            if _is_used(session):
+                session.commit()
         except BaseException:
             session.rollback()
             raise
@@ -88,3 +91,8 @@ class Contexts:
             self.open(function_name=function_name, trigger_type="thread", log=log) as ctx,
         ):
             yield ctx
+
+
+def _is_used(session: Session) -> bool:
+    """Say whether there is anything to commit: an empty transaction costs as much as a handler."""
+    return session.in_transaction() or bool(session.new or session.dirty or session.deleted)
