@@ -33,6 +33,14 @@ Cell = tuple[Moment, str, str]
 COSTLY = [(Moment.COLLECT, "hang")]
 """What takes a process each, and is committed by the ordinary run all the same."""
 
+ALONE = [(Moment.COLLECT, "memory")]
+"""What is asked again beside those that start, which may not get the memory they need."""
+
+ONE_BY_ONE: list[list[Cell]] = [
+    [(Moment.IMPORT, "hang", ""), (Moment.IMPORT, "busy-loop", "")],
+    [(Moment.COLLECT, "busy-loop", HOOKS[0])],
+]
+
 PATIENCE = 30  # seconds until what is late has ended and every worker has seen it
 WITNESS = "a-witness"
 """It is started first, and stopped last."""
@@ -47,7 +55,7 @@ def cells() -> list[Cell]:
     for moment in Moment:
         for number, fault in enumerate(faults_at(moment)):
             is_costly = fate_of(moment, fault) is Fate.QUARANTINED
-            if not is_costly or EVERYTHING or (moment, fault) in COSTLY:
+            if (moment, fault) not in ALONE and (not is_costly or (moment, fault) in COSTLY):
                 hook = HOOKS[number % len(HOOKS)] if moment is Moment.COLLECT else ""
                 found.append((moment, fault, hook))
     return found
@@ -96,8 +104,8 @@ def fate_in(state: Any) -> Fate:
 
 @pytest.mark.parametrize(
     "committed",
-    [cells(), *map(cells_of, HOOKS if EVERYTHING else [])],
-    ids=["all moments", *(HOOKS if EVERYTHING else [])],
+    [cells(), *([*map(cells_of, HOOKS), *ONE_BY_ONE] if EVERYTHING else [])],
+    ids=["all moments", *([*HOOKS, "imports", "contributions"] if EVERYTHING else [])],
 )
 def test_what_extensions_do_while_they_load_start_and_stop_costs_nobody_else(
     committed: list[Cell], site: Site, tmp_path: Path
