@@ -117,14 +117,14 @@ StartApp = Callable[..., AbstractContextManager[Flask]]
 
 @pytest.fixture(scope="session")
 def start_app(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> StartApp:
-    """Return a context manager that starts an application; it takes environment variables.
+    """Return a context manager that starts an application; it takes a folder and variables.
 
     Rate limits are off and commits need not survive a power loss, unless a test says so.
     """
 
     @contextmanager
-    def start(**environ: str) -> Iterator[Flask]:
-        folder = tmp_path_factory.mktemp("instance")
+    def start(folder: Path | None = None, **environ: str) -> Iterator[Flask]:
+        folder = folder or tmp_path_factory.mktemp("instance")
         database = databases.new(folder)
         defaults = {
             "TINYBASE_RATE_LIMIT_ENABLED": "false",
@@ -147,7 +147,7 @@ def start_app(tmp_path_factory: pytest.TempPathFactory, databases: Databases) ->
 def make_app(start_app: StartApp) -> Iterator[Callable[..., Flask]]:
     """Return a function that starts an application, which stops after the test."""
     with ExitStack() as stack:
-        yield lambda **environ: stack.enter_context(start_app(**environ))
+        yield lambda folder=None, **environ: stack.enter_context(start_app(folder, **environ))
 
 
 @pytest.fixture

@@ -413,7 +413,7 @@ REFUSED = {
 }
 
 
-def test_what_cannot_be_mounted_fails_to_load_as_a_whole_with_a_remedy(tmp_path, caplog):
+def test_what_cannot_be_mounted_fails_to_load_as_a_whole_with_a_remedy(tmp_path, caplog, make_app):
     caplog.set_level(logging.CRITICAL)
     for name, (lines, _) in REFUSED.items():
         source = (
@@ -427,12 +427,13 @@ def test_what_cannot_be_mounted_fails_to_load_as_a_whole_with_a_remedy(tmp_path,
         )
         write_module(tmp_path, name, f"{source}{lines}\n")
 
-    with running(tmp_path) as tinybase:
-        failures = tinybase.services.host.project_failures()
-        for name, (_, message) in REFUSED.items():
-            assert message in failures[f"{name}.py"]
-            assert tinybase.get(f"/api/ext/{name}/here").status_code == 404
-        assert tinybase.get("/api/functions").json == []
+    app = make_app(tmp_path)
+    failures = app.extensions["tinybase"].host.project_failures()
+    client = app.test_client()
+    for name, (_, message) in REFUSED.items():
+        assert message in failures[f"{name}.py"]
+        assert client.get(f"/api/ext/{name}/here").status_code == 404
+    assert client.get("/api/functions").json == []
 
 
 @pytest.fixture

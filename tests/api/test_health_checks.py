@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 from flask import Flask
 
+from tinybase.errors import Conflict
 from tinybase.extensions import HandlerError, health_check
 from tinybase.host import health
 from tinybase.host.loading import unload
@@ -170,8 +171,8 @@ def test_a_check_that_cannot_be_run_is_refused_with_a_remedy(tmp_path, caplog, l
     source = f"from tinybase.extensions import health_check\n{lines}\n"
     (tmp_path / "functions" / "bad.py").write_text(source)
 
-    with running(tmp_path) as tinybase:
-        assert message in tinybase.services.host.project_failures()["bad.py"]
+    with pytest.raises(Conflict, match=message), running(tmp_path):
+        pass
 
 
 def test_a_check_that_takes_ctx_can_look_into_the_database(tmp_path, monkeypatch):

@@ -94,8 +94,11 @@ def upgrade(engine: Engine) -> str | None:
 def create(engine: Engine) -> None:
     """Make the tables of this version in an empty database without the scripts, which take long.
 
-    For databases that nobody will upgrade, such as those of tests.
+    For databases that nobody will upgrade, such as those of tests. One that has the tables
+    stays as it is.
     """
+    if current(engine) == HEAD:
+        return
     db.metadata.create_all(engine)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
