@@ -1,4 +1,4 @@
-"""``tinybase x tenancy``: for operators."""
+"""``tinybase x tinybase-tenancy``: for operators."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def join(ctx: Context, email: str, organisation: str) -> None:
 
     \b
     Example:
-      tinybase x tenancy join ann@example.com "Tea & Co"
+      tinybase x tinybase-tenancy join ann@example.com "Tea & Co"
     """
     user = ctx.db.exec(select(User).where(User.email_key == email.casefold())).one_or_none()
     if user is None:

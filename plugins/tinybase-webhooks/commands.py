@@ -1,4 +1,4 @@
-"""``tinybase x webhooks``: for operators."""
+"""``tinybase x tinybase-webhooks``: for operators."""
 
 import json
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ def test(ctx: Context, url: str) -> None:
 
     \b
     Example:
-      tinybase x webhooks test https://example.com/hook
+      tinybase x tinybase-webhooks test https://example.com/hook
     """
     found = ctx.records.list(ENDPOINTS, filters={"url": url}, limit=1).records
     whom = str(found[0].id) if found else url
@@ -53,7 +53,7 @@ def secret(endpoint: str) -> None:
 
     \b
     Example:
-      tinybase x webhooks secret 0198c1f4-…
+      tinybase x tinybase-webhooks secret 0198c1f4-…
     """
     click.echo(shown(key_of(Settings.signing_secret, endpoint)))
 
@@ -69,7 +69,7 @@ def list_deliveries(ctx: Context, status: str | None, limit: int, *, as_json: bo
 
     \b
     Example:
-      tinybase x webhooks list --status failed
+      tinybase x tinybase-webhooks list --status failed
     """
     filters = {} if status is None else {"status": status}
     page = ctx.records.list(DELIVERIES, filters=filters, limit=limit)
@@ -99,7 +99,7 @@ def redeliver(ctx: Context, delivery: UUID | None, *, failed: bool) -> None:
 
     \b
     Example:
-      tinybase x webhooks redeliver --failed
+      tinybase x tinybase-webhooks redeliver --failed
     """
     if failed == (delivery is not None):
         raise click.UsageError("Name one delivery, or say --failed.")
@@ -115,7 +115,7 @@ def _one(ctx: Context, delivery: UUID) -> Any:
         return ctx.records.get(DELIVERIES, delivery)
     except NotFound:
         raise click.ClickException(
-            f"There is no delivery {delivery}; tinybase x webhooks list shows them."
+            f"There is no delivery {delivery}; tinybase x tinybase-webhooks list shows them."
         ) from None
 
 

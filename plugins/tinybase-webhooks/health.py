@@ -21,5 +21,5 @@ def deliveries_arrive(ctx: Context) -> None:
             (last,) = found.records
             raise ConnectionError(
                 f"{found.total} deliveries do not arrive ({last.data['error']}); "
-                "tinybase x webhooks list shows them"
+                "tinybase x tinybase-webhooks list shows them"
             )

@@ -65,11 +65,11 @@ def test_nothing_is_wrong_with_it(name):
 def test_a_delivery_that_its_worker_died_over_comes_again_under_the_same_id(tmp_path):
     instance, packages = tmp_path / "instance", tmp_path / "packages"
     for name in PLUGIN_NAMES:
-        package = packages / name.removeprefix("tinybase-")
+        package = packages / name.replace("-", "_")
         shutil.copytree(PLUGINS / name, package, ignore=LEFT_BY_TOOLS)
     environ = {
         **{f"TINYBASE_EXT_PROJECT_{name}": value for name, value in SETTINGS.items()},
-        "TINYBASE_EXTENSIONS_MODULES": "tenancy,webhooks",
+        "TINYBASE_EXTENSIONS_MODULES": "tinybase_tenancy,tinybase_webhooks",
         "PYTHONPATH": str(packages),
     }
     initialise(instance)
@@ -129,18 +129,18 @@ def test_they_are_installed_from_their_folders_and_their_commands_work(tmp_path)
     with receiving() as receiver:
         endpoint = json.dumps({"url": receiver.url})
         made = json.loads(run("records", "create", "webhook_endpoints", endpoint, "--json"))
-        assert "belongs to Tea" in run("x", "tenancy", "join", ADMIN, "Tea")
-        assert "answered 204" in run("x", "webhooks", "test", receiver.url)
+        assert "belongs to Tea" in run("x", "tinybase-tenancy", "join", ADMIN, "Tea")
+        assert "answered 204" in run("x", "tinybase-webhooks", "test", receiver.url)
         told = receiver.next()
 
     assert told.json["type"] == "webhook.test"
-    assert told.is_signed_with(run("x", "webhooks", "secret", made["id"]).strip())
-    listed = json.loads(run("x", "webhooks", "list", "--json"))
+    assert told.is_signed_with(run("x", "tinybase-webhooks", "secret", made["id"]).strip())
+    listed = json.loads(run("x", "tinybase-webhooks", "list", "--json"))
     events = {delivery["event"] for delivery in listed["deliveries"]}
     assert events == {"record.create"}
     one = listed["deliveries"][0]["id"]
-    assert run("x", "webhooks", "redeliver", one) == "1 to be sent again.\n"
-    assert run("x", "webhooks", "redeliver", "--failed") == "0 to be sent again.\n"
+    assert run("x", "tinybase-webhooks", "redeliver", one) == "1 to be sent again.\n"
+    assert run("x", "tinybase-webhooks", "redeliver", "--failed") == "0 to be sent again.\n"
 
 
 class Asker:

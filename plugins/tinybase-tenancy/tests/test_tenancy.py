@@ -1,13 +1,15 @@
 """Two organisations at one TinyBase, over HTTP, at every door."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from tenancy.settings import Settings
+from tinybase_tenancy.settings import Settings
 
 from tinybase.testing import Running, running
 
+ROOT = Path(__file__).parent.parent
 NOTES = "/api/collections/notes/records"
 ORGANISATIONS = "/api/collections/organisations/records"
 MEMBERSHIPS = "/api/collections/memberships/records"
@@ -29,13 +31,9 @@ class World:
 
 @pytest.fixture(scope="module")
 def tinybase(tmp_path_factory):
-    environ = {
-        "TINYBASE_EXTENSIONS": "none",  # but for this one, also where it is installed
-        "TINYBASE_EXT_PROJECT_COLLECTIONS": "notes",
-        "TINYBASE_EXT_PROJECT_SIGN_UP": "own",
-    }
+    settings = {"collections": ["notes"], "sign_up": "own"}
     folder = tmp_path_factory.mktemp("instance")
-    with running(folder, modules=["tenancy"], environ=environ) as tinybase:
+    with running(folder, extension=ROOT, settings=settings) as tinybase:
         everyone = dict.fromkeys(("list", "read", "create", "update", "delete"), "auth")
         tinybase.collection("notes", {"fields": [{"name": "text", "indexed": True}]}, **everyone)
         tinybase.collection("free", {"fields": [{"name": "text"}]}, **everyone)
@@ -45,8 +43,7 @@ def tinybase(tmp_path_factory):
 def test_a_collection_that_cannot_be_divided_yet_shows_nothing_and_is_reported(
     tmp_path, monkeypatch
 ):
-    only_this = {"TINYBASE_EXTENSIONS": "none"}
-    with running(tmp_path, modules=["tenancy"], environ=only_this) as tinybase:
+    with running(tmp_path, extension=ROOT) as tinybase:
         tinybase.collection("notes", {"fields": [{"name": "text"}]}, list="public")
         tinybase.post(NOTES, {"text": "a"})
         assert tinybase.get(NOTES, {}).json["total"] == 1

@@ -1,13 +1,7 @@
 """Lets the tests import the repository under the name that it is installed as."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
-NAME, ROOT = "webhooks", Path(__file__).parent.parent
+from tinybase.testing import import_extension
 
-spec = importlib.util.spec_from_file_location(
-    NAME, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-)
-sys.modules[NAME] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sys.modules[NAME])
+import_extension(Path(__file__).parent.parent)

@@ -6,8 +6,8 @@ import threading
 import time
 
 import pytest
-from webhooks.network import Refused, check_address, check_url, post
-from webhooks.signing import headers, key_of, shown
+from tinybase_webhooks.network import Refused, check_address, check_url, post
+from tinybase_webhooks.signing import headers, key_of, shown
 
 
 def test_a_signature_is_that_of_the_reference_implementations():

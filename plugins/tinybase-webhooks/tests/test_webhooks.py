@@ -3,15 +3,17 @@
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 from receiver import receiving
-from webhooks import deliveries, sender
-from webhooks.settings import Settings
-from webhooks.signing import key_of, shown
+from tinybase_webhooks import deliveries, sender
+from tinybase_webhooks.settings import Settings
+from tinybase_webhooks.signing import key_of, shown
 
 from tinybase.testing import running
 
+ROOT = Path(__file__).parent.parent
 NOTES = "/api/collections/notes/records"
 ENDPOINTS = "/api/collections/webhook_endpoints/records"
 DELIVERIES = "/api/collections/webhook_deliveries/records"
@@ -19,17 +21,16 @@ DELIVERIES = "/api/collections/webhook_deliveries/records"
 
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory):
-    environ = {
-        "TINYBASE_EXTENSIONS": "none",  # but for this one, also where it is installed
-        "TINYBASE_EXT_PROJECT_SIGNING_SECRET": "sesame",
-        "TINYBASE_EXT_PROJECT_ALLOWED_NETWORKS": "127.0.0.0/8",
-        "TINYBASE_EXT_PROJECT_ATTEMPTS": "3",
-        "TINYBASE_EXT_PROJECT_RETRY_SECONDS": "0.01",
+    settings = {
+        "signing_secret": "sesame",
+        "allowed_networks": ["127.0.0.0/8"],
+        "attempts": 3,
+        "retry_seconds": 0.01,
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sender, "POLL_SECONDS", 0.02)
         folder = tmp_path_factory.mktemp("instance")
-        with running(folder, modules=["webhooks"], environ=environ) as tinybase:
+        with running(folder, extension=ROOT, settings=settings) as tinybase:
             tinybase.collection("notes", {"fields": [{"name": "text"}]})
             yield tinybase
 
