@@ -135,9 +135,9 @@ def test_a_worker_that_an_extension_tells_to_stop_while_it_starts_goes_on(
         asking = Asking(server)
         assert unlike(fates_of(told), asking, PATIENCE) == {}
         assert asking.workers() == set(server.workers)
+        server.wait_for(lambda: "got signal 15 while it started" in server.output)
         assert server.stop() == 0
     assert "starting another one" not in server.output
-    assert "got signal 15 while it started" in server.output
 
 
 def test_what_ends_the_process_while_it_starts_is_switched_off_and_others_run(
