@@ -117,19 +117,23 @@ class Query:
     keys: Sequence[Key]
     count: Select[Any]
     _conditions: Sequence[_Condition]
-    _page: Select[Any]
+    _found: Select[Any]
+    _order: Sequence[ColumnElement[Any]]
 
     def page(self) -> Select[Any]:
         """Return the statement for a page that is counted off."""
-        return self._page.limit(_LIMIT).offset(_OFFSET)
+        return self._found.order_by(*self._order).limit(_LIMIT).offset(_OFFSET)
 
     def pages_after(self, nulls: Nulls) -> list[Select[Any]]:
         """Return the statements that give what comes after a place, one after another."""
-        return [self._page.where(where).limit(_LIMIT) for where in after(self.keys, nulls)]
+        return [
+            self._found.where(each.where).order_by(*self._order[each.fixed :]).limit(_LIMIT)
+            for each in after(self.keys, nulls)
+        ]
 
     def one(self) -> Select[Any]:
         """Return the statement for one record, if it is in the list."""
-        return self._page.where(RECORDS.c.id == _RECORD_ID)
+        return self._found.where(RECORDS.c.id == _RECORD_ID)
 
     def bound(self, filters: Sequence[Term], only_of: UUID | None) -> dict[str, Any]:
         """Return the parameters that a list gives to all of its statements.
@@ -184,7 +188,8 @@ class QueryBuilder:
             keys=keys,
             count=select(func.count().label("total")).select_from(RECORDS).where(where),
             _conditions=conditions,
-            _page=select(*self._columns, *values).where(where).order_by(*order),
+            _found=select(*self._columns, *values).where(where),
+            _order=order,
         )
 
     def place(self, keys: Sequence[Key], values: Sequence[Any]) -> Place:

@@ -38,6 +38,18 @@ class Key:
     there: BindParameter[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of what comes after a place.
+
+    :param fixed: how many of the first keys are the same in all of it. To order by them
+        as well changes nothing, but SQLite would sort what an index gives in order.
+    """
+
+    where: ColumnElement[bool]
+    fixed: int = 0
+
+
 def nulls_of(place: Place) -> Nulls:
     """Return which values of a place are null."""
     return tuple(value is None for value in place)
@@ -48,17 +60,16 @@ def bound_place(keys: Sequence[Key], place: Place) -> dict[str, Any]:
     return {key.there.key: value for key, value in zip(keys, place, strict=True)}
 
 
-def after(keys: Sequence[Key], nulls: Nulls) -> list[ColumnElement[bool]]:
-    """Return the conditions of what comes after a place.
+def after(keys: Sequence[Key], nulls: Nulls) -> list[Stretch]:
+    """Return the stretches of the order after a place, each of which comes before the next.
 
-    There is one for each stretch of the order, and all of one stretch comes before the next:
-    an index that begins with the first key finds the start of each at once.
+    An index that begins with the first key finds the start of each at once.
     """
     if _is_one_tuple(keys, nulls):
-        return [_past_tuple(keys)]
+        return [Stretch(_past_tuple(keys))]
     # Engines do not look for tuples that begin with an expression in an index.
     same = and_(_equals(keys[0], is_null=nulls[0]), _past(keys[1:], nulls[1:]))
-    return [same, *_later(keys[0], is_null=nulls[0])]
+    return [Stretch(same, fixed=1), *_stretches(keys[0], is_null=nulls[0])]
 
 
 def _is_one_tuple(keys: Sequence[Key], nulls: Nulls) -> bool:
@@ -93,10 +104,15 @@ def _equals(key: Key, *, is_null: bool) -> ColumnElement[bool]:
 
 
 def _later(key: Key, *, is_null: bool) -> list[ColumnElement[bool]]:
-    """Return the ways in which a key can be later; after a last null there is none."""
+    """Return the ways in which a key can be later."""
+    return [stretch.where for stretch in _stretches(key, is_null=is_null)]
+
+
+def _stretches(key: Key, *, is_null: bool) -> list[Stretch]:
+    """Return the stretches in which a key is later; after a last null there is none."""
     if is_null:
-        return [] if key.descending else [key.value.is_not(None)]
+        return [] if key.descending else [Stretch(key.value.is_not(None))]
     if not key.descending:
-        return [key.value > key.there]
-    less = key.value < key.there
-    return [less, key.value.is_(None)] if key.nullable else [less]
+        return [Stretch(key.value > key.there)]
+    less = Stretch(key.value < key.there)
+    return [less, Stretch(key.value.is_(None), fixed=1)] if key.nullable else [less]
