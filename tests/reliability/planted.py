@@ -20,7 +20,7 @@ def switch_without_trying_out() -> None:
 def try_out_after_the_switch() -> None:
     """Put a set in force first, and go back if it does not load."""
 
-    def switch(self: Pipeline, folder: Path, lock: Any, changes: Any, insist: Any) -> Any:
+    def switch(self: Pipeline, folder: Path, lock: Any, changes: Any, insist: Any, *_: Any) -> Any:
         note = pipeline._note(changes)
         with self.generations.undoing():
             self.generations.switch(folder)
@@ -32,7 +32,7 @@ def try_out_after_the_switch() -> None:
 def write_the_rows_before_the_link() -> None:
     """Commit what the database says of the new set, then switch to it."""
 
-    def switch(self: Pipeline, folder: Path, lock: Any, changes: Any, insist: Any) -> Any:
+    def switch(self: Pipeline, folder: Path, lock: Any, changes: Any, *_: Any) -> Any:
         note = pipeline._note(changes)
         with self._database.write() as work:
             pipeline._record(work.connection, note["added"], note["removed"])

@@ -11,11 +11,11 @@ from tinybase.host import settings
 from tinybase.host.bounded import run_bounded
 from tinybase.host.contributions import DECLARATIONS
 from tinybase.host.loading import ImportOverdue, new_plugin_manager
-from tinybase.host.manifest_collections import FILE_NAME
 from tinybase.host.plugin import LoadError, register
 from tinybase.host.preparing import COLLECTIONS
 from tinybase.host.snapshot import Loaded, Snapshot
 from tinybase.host.stats import safe_text
+from tinybase.manifest_collections import FILE_NAME
 
 _FUNCTIONS: Final = "tinybase_register_functions"
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tinybase import foreign_toml
 from tinybase.extensions.rows import Order
-from tinybase.host.manifest_collections import collections_in
+from tinybase.manifest_collections import collections_in
 from tinybase_hookspecs import CollectionDeclaration
 
 FILE_NAME: Final = "extension.toml"

@@ -213,7 +213,9 @@ class Extensions:
                 workshop,
                 purpose=purpose,
                 insist=[name],
-                agree=lambda tried: {name: self.configuration.given_to(tried[name], given)},
+                agree=lambda tried: (
+                    {name: self.configuration.given_to(tried[name], given)} if given else {}
+                ),
             )
         return self._installed(name, tried)
 

@@ -27,7 +27,7 @@ from tinybase import foreign_toml
 from tinybase._version import __version__
 from tinybase.errors import Fault, Invalid
 from tinybase.extensions.rows import Order
-from tinybase.host.manifest_collections import place_of, read_collections
+from tinybase.manifest_collections import place_of, read_collections
 from tinybase_hookspecs import CollectionDeclaration
 
 FILE_NAME = "extension.toml"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from tinybase import foreign_toml
-from tinybase.host.manifest_collections import FILE_NAME, read_collections
+from tinybase.manifest_collections import FILE_NAME, read_collections
 from tinybase.packages.inspection.findings import OwnCollection, OwnField
 from tinybase.packages.inspection.names import Module, Scope
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from tinybase.host.manifest_collections import FILE_NAME as _MANIFEST
+from tinybase.manifest_collections import FILE_NAME as _MANIFEST
 from tinybase.packages import layout
 from tinybase.packages.inspection.constants import Constants, Read
 from tinybase.packages.inspection.findings import (
