@@ -8,7 +8,6 @@ from types import ModuleType
 import pytest
 
 from tinybase.testing import running
-from tinybase_hookspecs import hookimpl
 
 HANDLERS = """
 import sys
@@ -72,15 +71,14 @@ def test_an_event_that_no_handler_wants_is_handed_to_no_thread(site, told, monke
     assert (len(handed), told[1:]) == (3, [("created", "orders"), ("updated", "orders")])
 
 
-def test_a_handler_that_comes_later_is_told_as_well(site, told):
-    add(site, "others")
-
-    class Late:
-        @hookimpl
-        def tinybase_on_record_create(self, event):
-            told.append(("late", event.collection))
-
-    site.services.host.pm.register(Late())
-    add(site, "others")
-
-    assert told == [("late", "others")]
+def test_a_handler_is_told_from_the_moment_in_which_its_extension_is_enabled(tmp_path, told):
+    extension = tmp_path / "late"
+    extension.mkdir()
+    (extension / "extension.toml").write_text('[extension]\nname = "late"\nversion = "1.0.0"\n')
+    (extension / "__init__.py").write_text(HANDLERS)
+    with running(tmp_path / "site", extension=extension) as site:
+        site.collection("orders", {"fields": [{"name": "n", "type": "integer"}]})
+        for enabled in (False, True):
+            site.services.host.set_enabled("late", enabled)
+            add(site, "orders")
+            assert told == [("created", "orders")] * enabled

@@ -84,11 +84,12 @@ def test_the_statement_is_the_same_for_every_value(posts, operator):
     texts = set()
     for payload in PAYLOADS:
         statements, page = statements_of(posts, filters=[Term("title", operator, (payload,))])
-        texts.add(tuple(statements))
+        texts |= set(statements)
         assert (page.total > 0) or operator in ("gt", "lt")
         if operator in ("eq", "in"):
             assert [record.data["title"] for record in page.records] == [payload]
-    assert len(texts) == 1
+    # For the collection, the page, and the total of what does not fit on it.
+    assert len(texts) <= 3
 
 
 def test_the_statement_is_the_same_for_every_list_item(posts):

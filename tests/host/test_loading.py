@@ -51,6 +51,9 @@ BROKEN = {
 }
 
 
+FOUND_BY_TINYBASE = ["unknown hook"]
+
+
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_extension_is_failed_with_its_reason_and_the_others_run(
     case, host, site, seen, caplog
@@ -67,7 +70,9 @@ def test_a_broken_extension_is_failed_with_its_reason_and_the_others_run(
     assert "\n" not in state.reason
     assert host.extension("good").status == "enabled"
     assert seen == ["good"]
-    assert any("a-bad-one" in r.message and r.exc_info for r in caplog.records)
+    (said,) = [r for r in caplog.records if "a-bad-one" in r.message]
+    # Where nothing was raised in the extension, a traceback would be of TinyBase.
+    assert bool(said.exc_info) == (case not in FOUND_BY_TINYBASE)
 
 
 def test_nothing_of_a_failed_import_stays_behind(host, site, seen):
