@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,3 +129,39 @@ def test_a_function_has_flasks_request_around_it(tmp_path: Path) -> None:
         answer = tinybase.call("look")
 
     assert answer["result"] == {"path": "/api/functions/look"}
+
+
+SLOW = """
+import threading
+
+from tinybase.extensions import health_check
+
+begun, go_on = threading.Event(), threading.Event()
+
+
+@health_check("slow")
+def wait():
+    begun.set()
+    go_on.wait(20)
+"""
+
+
+def test_nobody_waits_for_long_behind_a_reader_that_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_to_tell.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with running(tmp_path / "site", modules=["slow_to_tell"]) as tinybase:
+        slow = sys.modules["slow_to_tell"]
+        tinybase.collection("notes", {"fields": [{"name": "text"}]})
+        reader = threading.Thread(target=tinybase.app.test_client().get, args=("/health/ready",))
+        reader.start()
+        try:
+            assert slow.begun.wait(10)
+            for _ in range(3):
+                assert tinybase.get("/api/collections/notes/records").status_code == 200
+            assert not slow.go_on.is_set()
+            assert reader.is_alive()
+        finally:
+            slow.go_on.set()
+            reader.join()

@@ -68,7 +68,8 @@ def register(app: Flask, services: Services) -> None:
     register_docs(app, operations, routes, pages=services.config.api.docs)
     # The code of functions may count on Flask being around it.
     direct = [(path, each) for path, each in endpoints if each.operation.who is not Who.FUNCTION]
-    entry = DirectEntry(app, direct, cors, answer_error)
+    on_sqlite = services.database.engine.dialect.name == "sqlite"
+    entry = DirectEntry(app, direct, cors, answer_error, one_by_one=on_sqlite)
     address_of = AddressReader(services.config.server.trusted_proxies)
     middleware = Middleware(entry, services.host, address_of, cors, answer_error)
     observed = Observed(middleware, services.host, services.tokens)
