@@ -1,6 +1,8 @@
 import statistics
+import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
@@ -110,3 +112,24 @@ def test_verifying_takes_as_long_for_an_account_that_does_not_exist(passwords):
 
     assert statistics.fmean((known, unknown)) > 0.004
     assert unknown == pytest.approx(known, rel=0.6)
+
+
+def test_many_at_once_take_the_memory_of_two(passwords, monkeypatch):
+    seen = set()
+    verify = passwords._hasher.verify
+
+    def noted(*arguments):
+        seen.add(threading.get_ident())
+        return verify(*arguments)
+
+    monkeypatch.setattr(passwords, "_hasher", SimpleNamespace(verify=noted))
+    callers = [
+        threading.Thread(target=passwords.verify, args=(None, "correct-horse-battery"))
+        for _ in range(8)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    # What one thread frees the C library keeps for that thread.
+    assert 1 <= len(seen) <= 2

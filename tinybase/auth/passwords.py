@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import secrets
-import threading
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import resources
 
@@ -23,8 +23,9 @@ _AT_A_TIME = 2
 class Passwords:
     """Judges, hashes and verifies passwords.
 
-    Few passwords are hashed at a time: each takes 19 MiB and all of a core, and other
-    requests shall still get their turn.
+    Few passwords are hashed at a time, in threads of their own: each takes all of a core, and
+    other requests shall still get their turn; each takes 19 MiB, which the C library keeps for
+    the thread that has freed them.
     """
 
     def __init__(self, config: AuthConfig) -> None:
@@ -37,7 +38,7 @@ class Passwords:
             hash_len=_HASH_BYTES,
             salt_len=_SALT_BYTES,
         )
-        self._turns = threading.BoundedSemaphore(_AT_A_TIME)
+        self._threads = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="tinybase-passwords")
         self._nobodys = self._unmatchable()
 
     def faults(self, password: str) -> list[Fault]:
@@ -54,8 +55,7 @@ class Passwords:
 
     def hash(self, password: str) -> str:
         """Return what is stored of a password."""
-        with self._turns:
-            return self._hasher.hash(_normal(password))
+        return self._threads.submit(self._hasher.hash, _normal(password)).result()
 
     def verify(self, stored: str | None, password: str) -> bool:
         """Say whether this is the password behind a hash; without one, never.
@@ -63,8 +63,10 @@ class Passwords:
         It takes the same time either way, so that nobody learns whether an account exists.
         """
         try:
-            with self._turns:
-                return self._hasher.verify(stored or self._nobodys, _normal(password))
+            verified = self._threads.submit(
+                self._hasher.verify, stored or self._nobodys, _normal(password)
+            )
+            return verified.result()
         except (VerificationError, InvalidHashError):
             return False
 
