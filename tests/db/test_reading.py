@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from uuid import UUID
 
 import pytest
@@ -75,6 +76,31 @@ def test_one_connection_serves_one_read_after_another_and_ends_with_the_engine(d
         kept.execute("SELECT 1")
     assert database.reader.rows(statement, {"name": "one"}) == []
     assert not database.raw.free, "a connection that nobody would close was kept"
+
+
+def test_a_connection_that_is_out_when_the_engine_ends_is_closed_when_it_returns(database):
+    with database.connect() as connection:
+        driver = connection.connection.driver_connection
+        database.engine.dispose()
+        assert connection.scalar(select(1)) == 1
+
+    with pytest.raises((sqlite3.Error, database.engine.dialect.dbapi.Error)):
+        driver.execute("SELECT 1")
+
+
+def test_a_connection_that_is_given_back_while_the_engine_ends_is_closed(database):
+    class EndsMeanwhile(deque):
+        def append(self, connection):
+            database.engine.dispose()
+            super().append(connection)
+
+    driver = database.raw.new()
+    database.raw.free = EndsMeanwhile()
+
+    database.raw.give_back(driver)
+
+    with pytest.raises((sqlite3.Error, database.engine.dialect.dbapi.Error)):
+        driver.execute("SELECT 1")
 
 
 def test_a_connection_that_is_gone_costs_nobody_an_answer(database):

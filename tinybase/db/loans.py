@@ -177,8 +177,10 @@ class Loans:
         self._most_seconds = most_seconds
         self._open: set[Loan] = set()
         self._is_sqlite = engine.dialect.name == "sqlite"
+        self._is_disposed = False
         engine.update_execution_options(**{_LOANS: self})
         event.listen(engine, "checkin", self._returned)
+        event.listen(engine, "engine_disposed", self._dispose)
 
     @classmethod
     def of(cls, connection: Connection) -> Loans | None:
@@ -216,8 +218,12 @@ class Loans:
         if loan is not None:
             self._open.discard(loan)
             is_usable = loan.end() and is_usable
-        if not is_usable:
+        if not is_usable or self._is_disposed:
             record.invalidate()
+
+    def _dispose(self, _: Engine) -> None:
+        # What is out now returns to a pool that the engine has left, and nobody closes.
+        self._is_disposed = True
 
 
 def interrupt(connection: Connection) -> None:

@@ -87,10 +87,13 @@ class RawConnections:
 
     def give_back(self, connection: Any) -> None:
         """Keep a connection for whoever comes next, unless nobody will."""
-        if len(self.free) < _MOST_FREE and not self._is_disposed:
-            self.free.append(connection)
-        else:
+        if len(self.free) >= _MOST_FREE:
             connection.close()
+            return
+        self.free.append(connection)
+        if self._is_disposed:
+            # Looked at last: the engine may be disposed of in another thread meanwhile.
+            self._close_free()
 
     def run(self, connection: Any, statement: Statement, values: Mapping[str, Any]) -> Any:
         """Execute a statement; return the cursor.
@@ -154,5 +157,8 @@ class RawConnections:
 
     def _close(self, _: Engine) -> None:
         self._is_disposed = True
+        self._close_free()
+
+    def _close_free(self) -> None:
         while (connection := self.kept()) is not None:
             connection.close()
