@@ -61,6 +61,10 @@ class ServerConfig:
     port: int = _key(8000, "The port to listen on.", minimum=1)
     workers: int = _key(0, "Worker processes; 0 means one for each core, at most 4.", minimum=0)
     threads: int = _key(8, "Requests that one worker handles at the same time.", minimum=1)
+    pin_workers: bool = _key(
+        True,
+        "Keep each worker to a core of its own, where there are as many workers as cores or more.",
+    )
     hang_seconds: int = _key(
         30,
         "A worker in which no Python has run for so long, because something holds the "

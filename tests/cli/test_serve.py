@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from serving import COMMAND, Answer, Server, clean_environment, free_port, tinybase
 
+from tinybase.cores import of_worker
+
 from .conftest import ADMIN, PASSWORD, Run
 
 PROJECT = """\
@@ -47,6 +49,17 @@ def end():
 def slow(payload: dict):
     time.sleep(payload["seconds"])
     return {"pid": os.getpid()}
+"""
+
+CORES = """\
+import os
+
+from tinybase.functions import register
+
+
+@register(name="cores", auth="public")
+def cores(payload: dict):
+    return {"cores": sorted(os.sched_getaffinity(0))}
 """
 
 
@@ -374,3 +387,43 @@ def test_an_address_of_somebody_else_is_one_line(run: Run, instance: Path) -> No
 def test_flags_win_over_the_configuration(project: Path) -> None:
     with Server(project, "--workers", "1", env={"TINYBASE_SERVER_WORKERS": "3"}) as server:
         assert len(server.workers) == 1
+
+
+@pytest.mark.parametrize("is_pinned", [True, False])
+def test_each_worker_answers_on_a_core_of_its_own_and_functions_run_on_any(
+    project: Path, is_pinned: bool
+) -> None:
+    (project / "functions" / "cores.py").write_text(CORES)
+    cores = sorted(os.sched_getaffinity(0))
+    env = {"TINYBASE_SERVER_PIN_WORKERS": str(is_pinned).lower()}
+    with Server(project, "--workers", str(len(cores)), env=env) as server:
+        server.wait_for(lambda: server.output.count("started ") == len(cores))
+        found = server.request("POST", "/api/functions/cores", {}).json
+        kept = [cores_of_requests(pid) for pid in server.workers]
+
+    assert found["result"]["cores"] == cores
+    expected = [{core} for core in cores] if is_pinned else [set(cores)] * len(cores)
+    assert sorted(kept, key=min) == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "usable", "expected"),
+    [
+        (2, (0, 1), [(0,), (1,)]),
+        (3, (4, 7), [(4,), (7,), (4,)]),
+        (2, (0, 1, 2), [(), ()]),
+        (2, (), [(), ()]),
+    ],
+)
+def test_workers_share_out_the_cores_unless_some_would_be_idle(workers, usable, expected) -> None:
+    assert [of_worker(place, workers, usable) for place in range(workers)] == expected
+
+
+def cores_of_requests(pid: int) -> set[int]:
+    """Return the cores of a worker's main thread, and of those with which granian answers."""
+    threads = [
+        int(task.name)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        if task.name == str(pid) or (task / "comm").read_text().startswith("tokio")
+    ]
+    return set().union(*map(os.sched_getaffinity, threads))

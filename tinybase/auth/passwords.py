@@ -12,6 +12,7 @@ from importlib import resources
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from tinybase import cores
 from tinybase.config import AuthConfig
 from tinybase.errors import Fault
 
@@ -38,7 +39,12 @@ class Passwords:
             hash_len=_HASH_BYTES,
             salt_len=_SALT_BYTES,
         )
-        self._threads = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="tinybase-passwords")
+        self._threads = ThreadPoolExecutor(
+            _AT_A_TIME,
+            thread_name_prefix="tinybase-passwords",
+            initializer=cores.keep_to,
+            initargs=(cores.usable(),),
+        )
         self._nobodys = self._unmatchable()
 
     def faults(self, password: str) -> list[Fault]:

@@ -22,7 +22,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 from watchfiles import PythonFilter
 
-from tinybase import __version__, logs
+from tinybase import __version__, cores, logs
 from tinybase.cli.handover import Handover
 from tinybase.cli.listeners import Listeners
 from tinybase.cli.pulse import Pulse
@@ -76,6 +76,7 @@ class Supervisor(MPServer):
             reload_ignore_worker_failure=True,
         )
         self._config = config
+        self._cores = cores.usable() if config.server.pin_workers else ()
         self._open = open_
         self._failed_starts = 0
         self._recorder = FlightRecorder.of(config.instance)
@@ -132,7 +133,8 @@ class Supervisor(MPServer):
         pulse, listener = Pulse(), self._listeners.of(idx)
         self._shd = SocketHolder(listener.fileno(), False, self.backlog)  # type: ignore[call-arg,assignment]
         others = self._listeners.all_but(idx)
-        load = partial(callback_loader, pulse, listener, others, self.backlog)
+        its_cores = cores.of_worker(idx, self.workers, self._cores)
+        load = partial(callback_loader, pulse, listener, others, self.backlog, its_cores)
         worker = super()._spawn_worker(idx, target, load)
         self._pulses[worker] = pulse
         return worker
@@ -269,7 +271,7 @@ class Supervisor(MPServer):
 
 def worker_count(config: Config) -> int:
     """Return how many workers there are: as configured, else one a core, at most four."""
-    return config.server.workers or min(len(os.sched_getaffinity(0)), 4)
+    return config.server.workers or min(len(cores.usable()) or os.cpu_count() or 1, 4)
 
 
 def require_free_port(host: str, port: int) -> None:

@@ -10,14 +10,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Any
 
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from tinybase import wsgi
+from tinybase import cores, wsgi
 from tinybase.cli.leaving import Departure
 from tinybase.cli.pulse import Pulse
 from tinybase.errors import TinyBaseError
@@ -34,13 +34,18 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def application(
-    pulse: Pulse, listener: socket.socket, of_others: Iterable[socket.socket], backlog: int
+    pulse: Pulse,
+    listener: socket.socket,
+    of_others: Iterable[socket.socket],
+    backlog: int,
+    wanted_cores: Collection[int],
 ) -> Flask:
     """Make the application in a worker, which ends when the supervising process does.
 
     :param listener: is bound; it listens as soon as there is somebody to answer.
     :param of_others: the sockets of other workers, which this one must not keep open.
     :param backlog: how many connections the kernel may queue.
+    :param wanted_cores: those that answer requests; none is any.
     """
     for other in of_others:
         other.close()
@@ -60,6 +65,8 @@ def application(
     except DBAPIError as error:
         _log.error("This worker cannot use the database: %s", error.orig)
     else:
+        # granian starts its threads after this, and with them those that they start.
+        cores.keep_to(wanted_cores)
         listener.listen(backlog)
         return signals.app
     sys.exit(1)

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping
 
+from tinybase import cores
 from tinybase.actors import Actor, ActorKind
 from tinybase.config import Config
 from tinybase.db import Database
@@ -91,6 +92,7 @@ class Functions:
         self._contexts = contexts
         self._journal = CallJournal(database, self._config.timeout_seconds)
         self._overdue = _Overdue()
+        self._cores = cores.usable()
 
     # --- what there is ---------------------------------------------------------------
 
@@ -231,6 +233,7 @@ class Functions:
 
     def _body(self, call: _Call, argument: Any, borrower: Borrower, settle: Settle) -> Any:
         """Run the function; this is what happens in the thread."""
+        cores.keep_to(self._cores)
         function = call.function
         suspect = Suspect(function.extension or PROJECT, FUNCTION, function.name)
         with (
