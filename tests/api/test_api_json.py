@@ -256,6 +256,36 @@ def test_a_body_that_is_shorter_than_it_says_is_a_bad_request(tiny):
     assert answer.status_code == 400
 
 
+def test_a_body_that_arrives_in_parts_is_read_whole(tiny):
+    class Parts(io.BytesIO):
+        def read(self, size=-1):
+            return super().read(min(size, 3))
+
+    answer = tiny.post(
+        "/api/any",
+        data=b'{"a": 1, "b": [1]}',
+        environ_overrides={"wsgi.input": Parts(b'{"a": 1, "b": [1]}')},
+        content_type=JSON,
+    )
+
+    assert answer.json == {"a": 1, "b": [1]}
+
+
+def test_a_client_that_is_gone_while_its_body_is_read_is_a_bad_request(tiny):
+    class Gone(io.BytesIO):
+        def read(self, size=-1):
+            raise ConnectionResetError(size)
+
+    answer = tiny.post(
+        "/api/any",
+        data=b'{"a": 1}',
+        environ_overrides={"wsgi.input": Gone()},
+        content_type=JSON,
+    )
+
+    assert answer.status_code == 400
+
+
 def test_a_body_of_exactly_the_limit_is_read_and_one_byte_more_is_not(make_tiny):
     tiny = make_tiny(TINYBASE_LIMITS_BODY_BYTES="20")
 

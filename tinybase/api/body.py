@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from io import BufferedReader, RawIOBase
 from typing import Any, BinaryIO, cast
@@ -20,6 +21,7 @@ from tinybase.config import Config
 from tinybase.errors import BadRequest, Invalid, TinyBaseError
 
 _JSON = ("application/json", "")
+_PLAIN_SIZE = re.compile(r"[0-9]{1,15}")
 
 
 class BodyReader:
@@ -51,10 +53,13 @@ class BodyReader:
         return parse_object(raw, self._limits)
 
     def _read(self, environ: dict[str, Any]) -> bytes:
+        request: Request | None = environ.get(REQUEST)
+        size = _declared_size(environ)
+        if request is None and size is not None and size <= self._largest:
+            return _read_exactly(environ["wsgi.input"], size)
         # Werkzeug cuts a chunked body off at its limit without a word; the one byte more
         # tells that there would have been more.
         most = self._largest + 1
-        request: Request | None = environ.get(REQUEST)
         try:
             if request is None:
                 raw = get_input_stream(environ, max_content_length=most).read()
@@ -63,7 +68,7 @@ class BodyReader:
                 request.max_content_length = most
                 raw = request.get_data(cache=False)
         except ClientDisconnected as error:
-            raise BadRequest("The body is shorter than its Content-Length.") from error
+            raise _too_short() from error
         if len(raw) > self._largest:
             raise _too_large(self._largest)
         return raw
@@ -74,12 +79,35 @@ def refuse_declared_size(environ: dict[str, Any], largest: int) -> None:
 
     :raises TinyBaseError: ``payload_too_large``.
     """
-    declared = environ.get("CONTENT_LENGTH")
-    if not declared:
-        return
-    size = get_content_length(declared, environ.get("HTTP_TRANSFER_ENCODING"))
+    size = _declared_size(environ)
     if size is not None and size > largest:
         raise _too_large(largest)
+
+
+def _declared_size(environ: dict[str, Any]) -> int | None:
+    """Return how long a body says that it is; ``None`` if it is as long as it comes."""
+    declared = environ.get("CONTENT_LENGTH")
+    if not declared:
+        return None
+    encoding = environ.get("HTTP_TRANSFER_ENCODING")
+    if encoding is None and _PLAIN_SIZE.fullmatch(declared):
+        return int(declared)
+    return get_content_length(declared, encoding)
+
+
+def _read_exactly(stream: BinaryIO, size: int) -> bytes:
+    """Read a body that says how long it is; the stream may hand it out in parts."""
+    try:
+        raw = stream.read(size)
+        while len(raw) < size:
+            part = stream.read(size - len(raw))
+            if not part:
+                raise _too_short()
+            raw += part
+    except (OSError, ValueError) as error:
+        # That is how servers tell that the client is gone.
+        raise _too_short() from error
+    return raw
 
 
 def bounded(stream: BinaryIO, largest: int) -> BinaryIO:
@@ -118,6 +146,10 @@ def load_body(data: dict[str, Any], schema: Schema) -> dict[str, Any]:
     except ValidationError as error:
         raise Invalid(load_faults(error.messages, "body")) from error
     return loaded
+
+
+def _too_short() -> BadRequest:
+    return BadRequest("The body is shorter than its Content-Length.")
 
 
 def _too_large(largest: int) -> TinyBaseError:

@@ -91,15 +91,20 @@ def _parse_plain(raw: bytes, limits: JsonLimits) -> dict[str, Any] | None:
 
 def _colons_in(value: Any) -> float:
     """Return how many colons a value has as JSON; NaN if it has an unusual number in it."""
-    if isinstance(value, str):
-        return value.count(":")
-    if isinstance(value, dict):
-        return len(value) + sum([_colons_in(key) + _colons_in(value[key]) for key in value])
-    if isinstance(value, list):
-        return sum(map(_colons_in, value))
-    # An integer that does not fit into 64 bits has become a float, perhaps the very smallest.
-    is_usual = value is None or _SMALLEST < value < _LARGEST
-    return 0 if is_usual else math.nan
+    colons, inside = 0, [value]
+    for each in inside:  # which grows as it goes
+        if isinstance(each, str):
+            colons += each.count(":")
+        elif isinstance(each, dict):
+            colons += len(each)
+            inside += each
+            inside += each.values()
+        elif isinstance(each, list):
+            inside += each
+        elif each is not None and not _SMALLEST < each < _LARGEST:
+            # An integer that does not fit has become a float, perhaps the very smallest.
+            return math.nan
+    return colons
 
 
 def _parse(raw: bytes) -> Any:
