@@ -25,8 +25,9 @@ class Statement:
     def __init__(self, engine: Engine, statement: Select[Any] | Insert | Update | Delete) -> None:
         compiled = statement.compile(dialect=engine.dialect)
         self.text = compiled.string
-        self._order: Callable[[Mapping[str, Any]], Any] | None = _picker(compiled.positiontup)
-        self._written = {name: each for name, each in compiled.params.items() if each is not None}
+        written = {name: each for name, each in compiled.params.items() if each is not None}
+        self.bound = _binder(compiled.positiontup, written)
+        """Return parameters in the form that the driver takes."""
         columns = statement.selected_columns if isinstance(statement, Select) else ()
         self._row = namedtuple("_row", [column.key for column in columns])  # type: ignore[misc]
         self._readers: list[Callable[[Any], Any] | None] = [
@@ -34,24 +35,25 @@ class Statement:
             for column in columns
         ]
 
-    def bound(self, values: Mapping[str, Any]) -> Any:
-        """Return parameters in the form that the driver takes."""
-        if self._written:
-            values = {**self._written, **values}
-        if self._order is None:
-            return values
-        return self._order(values)
-
     def typed(self, row: Sequence[Any]) -> Any:
         """Return a row as SQLAlchemy would: with names, and values of the columns' types."""
         pairs = zip(self._readers, row, strict=True)
         return self._row(*[value if reader is None else reader(value) for reader, value in pairs])
 
 
-def _picker(names: Sequence[str] | None) -> Callable[[Mapping[str, Any]], Any] | None:
-    """Return what puts values into the order of positional parameters, if they are such."""
+def _binder(
+    names: Sequence[str] | None, written: Mapping[str, Any]
+) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what makes parameters of values.
+
+    :param names: the order of positional parameters, if they are such.
+    :param written: the values that the statement has itself.
+    """
+    if written:
+        bound = _binder(names, {})
+        return lambda values: bound({**written, **values})
     if names is None:
-        return None
+        return lambda values: values
     if len(names) > 1:
         return itemgetter(*names)
     return lambda values: tuple([values[name] for name in names])
@@ -94,16 +96,6 @@ class RawConnections:
         if self._is_disposed:
             # Looked at last: the engine may be disposed of in another thread meanwhile.
             self._close_free()
-
-    def run(self, connection: Any, statement: Statement, values: Mapping[str, Any]) -> Any:
-        """Execute a statement; return the cursor.
-
-        :raises DBAPIError: for what the driver raises.
-        """
-        try:
-            return connection.execute(statement.text, statement.bound(values))
-        except self.error as error:
-            raise self.told(error, connection) from error
 
     def told(self, error: Any, connection: Any | None) -> BaseException:
         """Return an exception of the driver in SQLAlchemy's words."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import JSON, DateTime, Dialect, String, Uuid
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -27,9 +28,10 @@ def utcnow() -> datetime:
 
 def format_time(value: datetime) -> str:
     """Write a time as answers do: UTC, six digits, ``Z``."""
+    if value.tzinfo is UTC and value.microsecond:
+        # Without microseconds it writes no digits for them.
+        return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()[1:-1]
     # Not strftime: it writes years before 1000 with fewer digits, which would sort wrongly.
-    if value.tzinfo is UTC:
-        return value.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 

@@ -100,15 +100,20 @@ class RawWork(Unit):
 
     def one(self, statement: Statement, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Return the only row that a statement finds, or ``None``."""
-        cursor = self._connections.run(self._connection, statement, values)
-        row: tuple[Any, ...] | None = cursor.fetchone()
-        # As long as it has a row left, SQLite may not commit.
-        cursor.close()
-        return row
+        try:
+            # All rows at once: as long as one is left, SQLite may not commit.
+            rows = self._connection.execute(statement.text, statement.bound(values)).fetchall()
+        except self._connections.error as error:
+            raise self._connections.told(error, self._connection) from error
+        return rows[0] if rows else None
 
     def change(self, statement: Statement, values: Mapping[str, Any]) -> int:
         """Execute a statement; return how many rows it changed."""
-        changed: int = self._connections.run(self._connection, statement, values).rowcount
+        try:
+            cursor = self._connection.execute(statement.text, statement.bound(values))
+        except self._connections.error as error:
+            raise self._connections.told(error, self._connection) from error
+        changed: int = cursor.rowcount
         return changed
 
     @contextmanager
