@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 import types
 import typing
@@ -463,7 +464,16 @@ def _parse_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}. Correct the file.") from error
+        raise ConfigError(f"{path} is not valid TOML: {error}. {_remedy(error)}") from error
+
+
+def _remedy(error: ValueError) -> str:
+    # tomllib shows the name of a table as Python would.
+    twice = re.match(r"Cannot declare \((.*)\) twice", str(error))
+    if twice is None:
+        return "Correct the file."
+    table = ".".join(re.findall(r"'([^']*)'", twice[1]))
+    return f"[{table}] is there already, further up: write there what belongs to it."
 
 
 def _flatten(document: Mapping[str, Any]) -> dict[str, Any]:

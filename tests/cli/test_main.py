@@ -81,6 +81,8 @@ def test_a_folder_that_is_no_instance_is_named_with_the_remedy(run: Run, tmp_pat
     ("text", "words"),
     [
         ("[server\n", "is not valid TOML"),
+        ("[server]\n[hooks]\n[server]\n", "[server] is there already, further up"),
+        ("[extension.a]\n[extension.a]\n", "[extension.a] is there already, further up"),
         ("[server]\nprot = 1\n", "Did you mean server.port?"),
         ('[server]\nport = "x"\n', "must be a whole number"),
     ],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from contextvars import ContextVar
+from dataclasses import replace
 
 import pytest
 
@@ -109,6 +111,25 @@ def test_a_slow_handler_holds_nobody_and_finishes_later(dispatcher, share, caplo
     release.set()
     assert finished.wait(5)
     assert dispatcher.drain(5, [share])
+
+
+def test_a_handler_that_has_hardly_begun_is_not_taken_for_the_slow_one(
+    dispatcher, share, other, hanging, caplog
+):
+    dispatcher.limits = replace(LIMITS, wait_seconds=0.5)
+    slow = Call(lambda: time.sleep(0.3), "slow_one:wait")
+    slow.stats.extension = "slow-one"
+
+    dispatcher.run([telling((share, slow), (other, hanging.call("next_one:go")))])
+
+    (report,) = caplog.messages
+    found = re.fullmatch(
+        r"extension some: next_one:go is still running after (\d+) ms .*; "
+        r"the request waited 500 ms, (\d+) ms of it for slow-one",
+        report,
+    )
+    assert found, report
+    assert int(found[1]) < int(found[2])
 
 
 def test_a_fault_between_handlers_does_not_stop_the_next_ones(dispatcher, share, caplog):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,11 @@ class _Group:
     share: Share
     calls: list[Runnable]
 
+    @property
+    def extension(self) -> str:
+        """Return whose calls they are."""
+        return self.calls[0].stats.extension
+
 
 class Batch:
     """Collects the calls of handlers, event by event, and has them made."""
@@ -40,6 +46,7 @@ class Batch:
         self._limits = limits
         self._deadline = time.monotonic() + limits.wait_seconds
         self._events: list[list[_Group]] = []
+        self._took: list[tuple[float, _Group]] = []
         self._is_direct = False
 
     def begin_event(self) -> None:
@@ -103,11 +110,13 @@ class Batch:
         task = self._submit(group, end)
         if task is None:
             return True
-        left = 0.0 if group.share.is_slow else self._deadline - time.monotonic()
+        began = time.monotonic()
+        left = 0.0 if group.share.is_slow else self._deadline - began
         if task.wait(left):
+            self._took.append((time.monotonic() - began, group))
             return True
         if left > 0:
-            _report_overrun(task, self._limits.wait_seconds)
+            self._report_overrun(task, began, group)
         if task.running is not None:
             task.running.let_go()
         return False
@@ -118,6 +127,28 @@ class Batch:
             return task
         task.skip()
         return None
+
+    def _report_overrun(self, task: Task, began: float, group: _Group) -> None:
+        """Count and log that a handler is not waited for, and who took the time if not it."""
+        running, since, now = task.running, task.since, time.monotonic()
+        if running is None or since == math.inf:
+            return
+        handler = running.stats
+        handler.timeouts += 1
+        if handler.may_log(now) is None:
+            return
+        own = now - since
+        before, most = max((*self._took, (since - began, group)), key=lambda taken: taken[0])
+        who = f", {before * 1000:.0f} ms of it for {most.extension}" if before > own else ""
+        _log.warning(
+            "extension %s: %s is still running after %.0f ms (%s); the request waited %.0f ms%s",
+            handler.extension,
+            handler.handler,
+            own * 1000,
+            handler.hook,
+            self._limits.wait_seconds * 1000,
+            who,
+        )
 
 
 class _End:
@@ -232,22 +263,6 @@ def _by_share(groups: Sequence[_Group], end: _End) -> list[_Group]:
         found.setdefault(group.share, []).extend(group.calls)
     end.count_down(len(groups) - len(found))
     return [_Group(share, calls) for share, calls in found.items()]
-
-
-def _report_overrun(task: Task, seconds: float) -> None:
-    running = task.running
-    if running is None:
-        return
-    handler = running.stats
-    handler.timeouts += 1
-    if handler.may_log(time.monotonic()) is not None:
-        _log.warning(
-            "extension %s: %s is still running after %d ms (%s); the request did not wait",
-            handler.extension,
-            handler.handler,
-            seconds * 1000,
-            handler.hook,
-        )
 
 
 def _nothing() -> None:

@@ -76,6 +76,8 @@ class Runnable(Protocol):
 class Task:
     """Calls that one thread makes one after another, in the context of who asked for them.
 
+    ``running`` is the one that is being made, and has been ``since``.
+
     :param patience: after so many seconds in one call it counts as hanging.
     :param over: is called at the end.
     """
@@ -88,12 +90,12 @@ class Task:
         context: Context | None = None,
     ) -> None:
         self.running: Runnable | None = None
+        self.since = math.inf
         self.share: Share | None = None
         self._calls = deque(calls)
         self._patience = patience
         self._over = over
         self._context = context or contextvars.copy_context()
-        self._since = math.inf
         # A lock that is let go of once: an event costs several times as much.
         self._ended = threading.Lock()
         self._ended.acquire()
@@ -103,7 +105,7 @@ class Task:
         try:
             self._context.run(self._run)
         finally:
-            self._since = math.inf
+            self.since = math.inf
             if self._over is not None:
                 self._over()
 
@@ -117,7 +119,7 @@ class Task:
 
     def hangs(self, now: float, patience: float | None = None) -> bool:
         """Say whether the call that it is in takes too long."""
-        return now - self._since > (self._patience if patience is None else patience)
+        return now - self.since > (self._patience if patience is None else patience)
 
     def let_go(self) -> bool:
         """Wait no longer, however it ends; say whether it had begun.
@@ -156,7 +158,7 @@ class Task:
             except IndexError:  # taken meanwhile
                 return
             self.running = call
-            self._since = time.monotonic()
+            self.since = time.monotonic()
             try:
                 call.run()
             except BaseException:  # noqa: BLE001 - the thread and the other calls go on
