@@ -12,6 +12,11 @@ from tinybase.cli.output import confirm, details, emit_json, json_option, note, 
 
 name_argument = click.argument("name")
 
+_NONE = (
+    "There are none. Make one with tinybase collections create NAME; "
+    "those of extensions are made when the server starts."
+)
+
 
 @click.group("collections")
 def command() -> None:
@@ -37,7 +42,7 @@ def list_(*, as_json: bool) -> None:
         for collection in found
     ]
     columns = ["Name", "Label", "Fields", "Access"]
-    table(rows, columns, empty="There are none. Make one with tinybase collections create NAME.")
+    table(rows, columns, empty=_NONE)
 
 
 @command.command("show")
