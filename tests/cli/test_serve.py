@@ -63,6 +63,17 @@ def cores(payload: dict):
 """
 
 
+MODELS = """\
+import multiprocessing
+
+import pydantic
+
+print("way", multiprocessing.get_start_method(allow_none=True))
+"""
+
+SHARED_AT_LEAST = 20 * 2**20
+
+
 @pytest.fixture
 def project(prepared: Path, tmp_path: Path) -> Path:
     """Return an instance whose project tells what happens to it."""
@@ -113,6 +124,18 @@ def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
+def shared_memory(pid: int) -> int:
+    """Return how many bytes a process has in common with the one that it was forked from."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    (kib,) = (line.split()[1] for line in lines if line.startswith("Shared_Dirty:"))
+    return int(kib) * 1024
+
+
+def holds_pydantic(server: Server) -> bool:
+    """Say whether the supervising process has imported it, for all workers to come."""
+    return "pydantic_core" in Path(f"/proc/{server.process.pid}/maps").read_text()
+
+
 def is_replaced(server: Server, victim: int, survivor: int) -> bool:
     return victim not in server.workers and len({survivor, *server.workers}) == 2
 
@@ -151,6 +174,26 @@ def test_the_supervising_process_imports_no_extension_and_holds_no_connection(
     assert sorted(map(int, importers)) == sorted(server.workers)
     links = Path(f"/proc/{server.process.pid}/fd").iterdir()
     assert not [link for link in links if "tinybase.db" in os.readlink(link)]
+    assert not holds_pydantic(server)
+
+
+def test_a_worker_shares_what_was_imported_before_it_and_so_does_the_next(project: Path) -> None:
+    (project / "functions" / "models.py").write_text(MODELS)
+    # How Python 3.14 starts processes unless it is told.
+    later = "import multiprocessing as m; m.set_start_method('forkserver', force=True)\n"
+    python = [COMMAND[0], "-c", f"{later}from tinybase.cli import main; main()"]
+
+    with Server(project, "--workers", "1", python=python) as server:
+        (first,) = server.workers
+        assert shared_memory(first) > SHARED_AT_LEAST
+        assert holds_pydantic(server)
+        os.kill(first, signal.SIGKILL)
+        server.wait_for(lambda: server.output.count("started ") == 2)
+        (second,) = server.workers
+        assert shared_memory(second) > SHARED_AT_LEAST
+
+    # Extensions start processes of theirs as this Python does, and may choose another way.
+    assert server.output.count("way None\n") == 2
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,10 @@ def serve(environ: dict[str, str], *, reload: bool, open_: bool) -> None:
 
     with without_collector():
         # granian and the application: nothing of it is needed to refuse.
+        from tinybase.cli.preloading import preload_models  # noqa: PLC0415
         from tinybase.cli.supervisor import Supervisor, require_free_port  # noqa: PLC0415
 
+        preload_models(config)
         # Nor is it looked at again, so that the workers can go on sharing its memory.
         gc.freeze()
     require_free_port(config.server.host, config.server.port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -121,6 +122,9 @@ class Supervisor(MPServer):
 
     def serve(self, *_: object, **__: object) -> None:
         """Serve until somebody stops it."""
+        # Workers share what is imported by now, and what Pulse and Listeners opened for them.
+        # A later Python starts its processes in another way unless it is told.
+        multiprocessing.set_start_method("fork", force=True)
         super().serve(target_loader=application, wrap_loader=False)
 
     def _init_shared_socket(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -49,6 +50,8 @@ def application(
     """
     for other in of_others:
         other.close()
+    # That this process was forked is no choice for those that extensions start.
+    multiprocessing.set_start_method(None, force=True)
     signals = _Signals(pulse, Departure(listener))
     signals.govern()
     for stream in (sys.stdout, sys.stderr):
