@@ -277,11 +277,9 @@ def _raw_implementations(
 
 
 def _modules(package: str) -> list[ModuleType]:
-    return [
-        module
-        for name, module in list(sys.modules.items())
-        if (name == package or name.startswith(package + ".")) and isinstance(module, ModuleType)
-    ]
+    # Looked at by name: a worker that touches every module has copied what it shared of it.
+    names = [name for name in list(sys.modules) if f"{name}.".startswith(f"{package}.")]
+    return [module for name in names if isinstance(module := sys.modules.get(name), ModuleType)]
 
 
 def _is_of(function: Callable[..., Any], package: str, source: object) -> bool:
