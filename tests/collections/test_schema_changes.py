@@ -8,7 +8,7 @@ import pytest
 
 from tinybase.actors import SYSTEM
 from tinybase.collections.access import Operation
-from tinybase.errors import Conflict, Invalid, TinyBaseError
+from tinybase.errors import Conflict, Forbidden, Invalid, NotFound, TinyBaseError
 
 
 def change(room: Any, *fields: dict[str, Any], **options: Any) -> Any:
@@ -257,3 +257,17 @@ def test_a_collection_that_was_read_before_a_change_is_not_written_by(room):
     room.collections.update("posts", options={"access": {"create": "admin"}})
     with pytest.raises(TinyBaseError):
         room.records.create(user, stale_to_user, {"b": 1})
+
+
+def test_what_fitted_a_collection_that_was_seen_has_to_fit_it_as_it_is(room):
+    room.make("posts", {"name": "a"}, access={"create": "auth"})
+    user = room.user()
+    stale = room.records.admit(user, "posts", Operation.CREATE)
+    change(room, {"name": "a"}, {"name": "b", "default": "new"})
+    assert room.records.create(user, stale, {"a": "x"}).data == {"a": "x", "b": "new"}
+    room.collections.update("posts", options={"access": {"create": "admin"}})
+    with pytest.raises(Forbidden):
+        room.records.create(user, stale, {"a": "x"})
+    room.collections.delete("posts")
+    with pytest.raises(NotFound):
+        room.records.create(user, stale, {"a": "x"})

@@ -19,6 +19,7 @@ from tinybase.idempotency import AnsweredMeanwhile, KeptAnswer, KeptAnswers, Rep
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 
+_IN_ENVIRON = "HTTP_IDEMPOTENCY_KEY"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _KEPT_HEADERS = ("ETag", "Location")
@@ -33,7 +34,7 @@ def check_header(call: Call, operation: Operation) -> None:
     """
     if operation.method not in _CHANGING:
         return
-    key = call.header(HEADER)
+    key = call.environ.get(_IN_ENVIRON)
     if key is None:
         return
     if operation.repetition is None:
@@ -49,7 +50,7 @@ def check_header(call: Call, operation: Operation) -> None:
 
 def answer_once(call: Call, operation: Operation, respond: Callable[[], Reply]) -> Reply:
     """Return the answer to a request; carry it out only if that was not done before."""
-    key = call.header(HEADER)
+    key = call.environ.get(_IN_ENVIRON)
     if key is None or operation.repetition is None:
         return respond()
     request, kept = _repeatable(call, key), call.services.kept_answers

@@ -201,8 +201,18 @@ class Records:
         def create(writing: Writing) -> RecordRow:
             return writing.sight.shown(writing.create(data, owner_id=owner_id))
 
-        wanted = (Operation.CREATE,)
-        return self._write(actor, collection, wanted, create, whole=(data,), hooks=hooks)
+        def create_as_seen(writing: Writing) -> RecordRow | None:
+            return None if owner_id else writing.create_as_seen(data)
+
+        return self._write(
+            actor,
+            collection,
+            (Operation.CREATE,),
+            create,
+            as_seen=create_as_seen,
+            whole=(data,),
+            hooks=hooks,
+        )
 
     def update(
         self,
@@ -348,12 +358,15 @@ class Records:
         operations: Sequence[Operation],
         change: Callable[[Writing], T],
         *,
+        as_seen: Callable[[Writing], T | None] | None = None,
         whole: Iterable[Mapping[str, Any]] = (),
         hooks: bool = True,
         action: str | None = None,
     ) -> T:
         """Make a change in a transaction for a collection that stays as it is until its end.
 
+        :param as_seen: does the same if the collection is still what it was, and else nothing;
+            it is tried where nobody takes part.
         :param whole: the whole records that will be written.
         :param action: what the extensions are told that it was, should it fail.
         """
@@ -368,16 +381,21 @@ class Records:
         try:
             with self._database.write_raw(shared=is_shared, alone=is_long) as work:
                 attempt.begin()
-                current = self._collections.current_raw(work, seen)
-                # It may have changed since it was seen, and its rules with it.
-                if current is not seen:
-                    sight = self._sight(actor, current)
-                    sight.admit(*operations)
                 writing = Writing(work, self._statements, sight, prepared, attempt)
                 try:
+                    if as_seen is not None and prepared.are_good and not is_shared:
+                        made = as_seen(writing)
+                        if made is not None:
+                            return made
+                    current = self._collections.current_raw(work, seen)
+                    # It may have changed since it was seen, and its rules with it.
+                    if current is not seen:
+                        sight = self._sight(actor, current)
+                        sight.admit(*operations)
+                        writing = Writing(work, self._statements, sight, prepared, attempt)
                     return _made(change, writing)
                 except IntegrityError as error:
-                    raise broken_constraint(error, current) from error
+                    raise broken_constraint(error, sight.collection) from error
         except Exception as error:
             attempt.failed(self._database, error)
             raise

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import pluggy
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Insert, bindparam, exists, select
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
 from tinybase.collections.access import Operation
-from tinybase.collections.answered import answered_columns
+from tinybase.collections.answered import COLUMNS, answered_columns
 from tinybase.collections.attempt import Attempt
 from tinybase.collections.collection import Collection
 from tinybase.collections.compiled import (
@@ -35,7 +35,11 @@ from tinybase.collections.sight import Sight
 from tinybase.db import Database, RawWork, format_time, tables, utcnow
 from tinybase.errors import Conflict, Fault, Invalid, TinyBaseError, Unauthenticated
 
+COLLECTIONS = tables.collections
 USERS = tables.users
+
+_COLLECTION_ID = COLUMNS.index("collection_id")
+_VERSION = COLUMNS.index("version")
 
 
 class RecordStatements:
@@ -56,6 +60,7 @@ class RecordStatements:
         user = select(USERS.c.id).where(USERS.c.id == bindparam("id"))
         self.find = database.statement(by_id.with_for_update())
         self.insert = database.statement(RECORDS.insert())
+        self.insert_as_seen = database.statement(_insert_as_seen())
         # A column that is named is written, and its indexes with it, even if it stays the same.
         self.update = database.statement(RECORDS.update().where(*seen).values(content))
         self.give = database.statement(RECORDS.update().where(*seen).values({**content, **owner}))
@@ -63,9 +68,22 @@ class RecordStatements:
         self.find_user = database.statement(user.with_for_update(read=True))
 
 
+def _insert_as_seen() -> Insert:
+    """Return an insert into a collection that has a certain version, and keeps it then."""
+    collection = select(COLLECTIONS.c.id).where(
+        COLLECTIONS.c.id == bindparam("collection_id"),
+        COLLECTIONS.c.version == bindparam("of_version"),
+    )
+    values = [bindparam(column.name, type_=column.type) for column in RECORDS.c]
+    row = select(*values).where(exists(collection.with_for_update(read=True)))
+    # All of them are given, so there is no default to look for.
+    return RECORDS.insert().from_select(list(RECORDS.c.keys()), row, include_defaults=False)
+
+
 class Prepared:
     """Records that were checked before the transaction, so that nobody waits for that.
 
+    ``are_good`` says that there are some, and that all of them fit the schema as it was then.
     What does not fit the schema is checked again in its turn, and refused then. So is
     everything when the schema has changed meanwhile.
     """
@@ -73,11 +91,13 @@ class Prepared:
     def __init__(self, schema: CompiledSchema, records: Iterable[Mapping[str, Any]]) -> None:
         self._schema = schema
         self._loaded: dict[int, Document] = {}
+        self.are_good = False
         for data in records:
             try:
                 self._loaded[id(data)] = schema.load(data)
             except RecordInvalid:
                 return
+        self.are_good = bool(self._loaded)
 
     def load(self, schema: CompiledSchema, data: Mapping[str, Any]) -> Document:
         """Return the stored form of a whole record.
@@ -105,6 +125,7 @@ class Writing:
         attempt: Attempt,
     ) -> None:
         self.collection = sight.collection
+        self._collection_id = str(sight.collection.id)
         self._heard = attempt.heard
         self._work = work
         self._statements = statements
@@ -134,6 +155,18 @@ class Writing:
         if row is not None:
             raise _id_conflict()
         return self._insert(record_id or uuid7(), data, owner_id)
+
+    def create_as_seen(self, data: Mapping[str, Any]) -> RecordRow | None:
+        """Store a new record in a collection that was not looked at in this transaction.
+
+        ``None`` is that it has changed since, and nothing was stored. Nobody may take part.
+        """
+        record = self._new(uuid7(), data, None)
+        row = {**self._as_new(record), "of_version": self.collection.version}
+        if self._work.change(self._statements.insert_as_seen, row) == 0:
+            return None
+        tell_created(self._heard, self._work, self.collection, record)
+        return record
 
     def update(
         self,
@@ -190,7 +223,7 @@ class Writing:
         gone, asked = self._shown(row), self._participants
         if asked is not None:
             asked.deleting(self._work, self.collection, gone)
-        if self._work.change(self._statements.delete, _as_seen(row)) == 0:
+        if self._work.change(self._statements.delete, self._as_seen(row)) == 0:
             raise _not_as_seen(None if asked is None else asked.delete)
         tell_deleted(self._heard, self._work, self.collection, [gone])
         if asked is not None:
@@ -198,21 +231,16 @@ class Writing:
 
     def _insert(self, record_id: UUID, data: Mapping[str, Any], owner_id: UUID | None) -> RecordRow:
         self._check_owner_exists(owner_id)
-        now = utcnow()
-        record = RecordRow(
-            id=record_id,
-            collection_id=self.collection.id,
-            owner_id=owner_id or self._actor.user_id,
-            data=self._load(data),
-            version=1,
-            created_at=now,
-            updated_at=now,
-        )
+        record = self._new(record_id, data, owner_id)
         if self._participants is not None:
             record = self._participants.creating(self._work, self.collection, record)
-        self._work.change(self._statements.insert, _as_stored(record))
+        self._work.change(self._statements.insert, self._as_new(record))
         tell_created(self._heard, self._work, self.collection, record)
         return self._joined(None, record)
+
+    def _new(self, record_id: UUID, data: Mapping[str, Any], owner_id: UUID | None) -> RecordRow:
+        now, owner_id = utcnow(), owner_id or self._actor.user_id
+        return RecordRow(record_id, self.collection.id, owner_id, self._load(data), 1, now, now)
 
     def _overwrite(self, row: RecordRow, data: Document, owner_id: UUID | None) -> RecordRow:
         """Write a record in the place of the version that was looked at, if it differs."""
@@ -236,7 +264,7 @@ class Writing:
             if keeps_owner and equal(after.data, before.data):
                 return before
         statement = self._statements.update if keeps_owner else self._statements.give
-        if self._work.change(statement, {**_content(after), **_as_seen(row)}) == 0:
+        if self._work.change(statement, {**_content(after), **self._as_seen(row)}) == 0:
             raise _not_as_seen(None if asked is None else asked.update)
         tell_updated(self._heard, self._work, self.collection, before, after)
         return self._joined(before, after)
@@ -247,7 +275,9 @@ class Writing:
             return after
         self._participants.written(self._work, self.collection, before, after)
         row = self._with_id(after.id)
-        return after if row is None or row.version == after.version else self._shown(row)
+        if row is None or row[_VERSION] == after.version:
+            return after
+        return self._shown(self._record(after.id, row))
 
     def _load(self, data: Mapping[str, Any]) -> Document:
         return self._prepared.load(self.collection.compiled, data)
@@ -272,21 +302,49 @@ class Writing:
         return row
 
     def _seen(
-        self, record_id: UUID, row: RecordRow | None, operation: Operation
+        self, record_id: UUID, row: Sequence[Any] | None, operation: Operation
     ) -> RecordRow | None:
         """Return the record with an id if it is one of the collection that the actor may know of.
 
         It is looked for in the same way whether or not there is one, which takes as long.
         """
         is_seen = self.sight.sees(self._work.one, operation, record_id)
-        if row is None or row.collection_id != self.collection.id or not is_seen:
+        if row is None or row[_COLLECTION_ID] != self._collection_id or not is_seen:
             return None
-        return row
+        return self._record(record_id, row)
 
-    def _with_id(self, record_id: UUID) -> RecordRow | None:
-        """Return the record as it is stored, and keep others from changing it."""
-        row = self._work.one(self._statements.find, {"id": str(record_id)})
-        return None if row is None else _record(row)
+    def _with_id(self, record_id: UUID) -> Sequence[Any] | None:
+        """Return the row of a record of any collection, and keep others from changing it."""
+        return self._work.one(self._statements.find, {"id": str(record_id)})
+
+    def _record(self, record_id: UUID, row: Sequence[Any]) -> RecordRow:
+        """Return a row of :func:`answered_columns`, of this collection, as it is stored."""
+        _, _, owner_id, data, version, created_at, updated_at = row
+        return RecordRow(
+            record_id,
+            self.collection.id,
+            None if owner_id is None else UUID(owner_id),
+            from_text(data),
+            version,
+            datetime.fromisoformat(created_at),
+            datetime.fromisoformat(updated_at),
+        )
+
+    def _as_new(self, record: RecordRow) -> dict[str, Any]:
+        """Return the columns of a new record, as both drivers take them."""
+        content = _content(record)
+        content["id"] = str(record.id)
+        content["collection_id"] = self._collection_id
+        content["created_at"] = content["updated_at"]
+        return content
+
+    def _as_seen(self, row: RecordRow) -> dict[str, Any]:
+        """Return the condition for a record in the version that was looked at, and no other."""
+        return {
+            "of_id": str(row.id),
+            "of_collection": self._collection_id,
+            "of_version": row.version,
+        }
 
     def _check_owner_exists(self, owner_id: UUID | None) -> None:
         if owner_id is None:
@@ -351,30 +409,6 @@ def _unknown_user() -> Invalid:
     return Invalid([Fault(("query", "owner_id"), "There is no such user.", "unknown_user")])
 
 
-def _record(row: tuple[Any, ...]) -> RecordRow:
-    """Return a row of :func:`answered_columns`."""
-    record_id, collection_id, owner_id, data, version, created_at, updated_at = row
-    return RecordRow(
-        id=UUID(record_id),
-        collection_id=UUID(collection_id),
-        owner_id=None if owner_id is None else UUID(owner_id),
-        data=from_text(data),
-        version=version,
-        created_at=datetime.fromisoformat(created_at),
-        updated_at=datetime.fromisoformat(updated_at),
-    )
-
-
-def _as_stored(record: RecordRow) -> dict[str, Any]:
-    """Return the columns of a record, as both drivers take them."""
-    content = _content(record)
-    content["id"] = str(record.id)
-    content["collection_id"] = str(record.collection_id)
-    is_new = record.created_at == record.updated_at
-    content["created_at"] = content["updated_at"] if is_new else format_time(record.created_at)
-    return content
-
-
 def _content(record: RecordRow) -> dict[str, Any]:
     """Return the columns of a record that an update may change."""
     return {
@@ -382,15 +416,6 @@ def _content(record: RecordRow) -> dict[str, Any]:
         "data": as_text(record.data),
         "version": record.version,
         "updated_at": format_time(record.updated_at),
-    }
-
-
-def _as_seen(row: RecordRow) -> dict[str, Any]:
-    """Return the condition for a record in the version that was looked at, and no other."""
-    return {
-        "of_id": str(row.id),
-        "of_collection": str(row.collection_id),
-        "of_version": row.version,
     }
 
 
