@@ -46,10 +46,13 @@ def page(name: str, items: Sequence[Any], total: int, query: Mapping[str, Any]) 
 
 
 def next_link(call: Call, cursor: str | None) -> dict[str, str]:
-    """Return the header that leads to the page that begins at a cursor, if there is one."""
+    """Return the header that leads to the page that begins at a cursor, if there is one.
+
+    :param cursor: of letters that a query string takes as they are.
+    """
     if cursor is None:
         return {}
-    kept, place = call.raw_query.of_any_page, f"cursor={quote(cursor, safe='')}"
+    kept, place = call.raw_query.of_any_page, f"cursor={cursor}"
     query = f"{kept}&{place}" if kept else place
     path = call.environ["PATH_INFO"].encode("latin-1")  # as which WSGI has its bytes
     return {"Link": f'<{quote(path)}?{query}>; rel="next"'}

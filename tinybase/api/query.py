@@ -91,6 +91,7 @@ def load_query(
 
     :raises BadRequest: for a key that is unknown, or repeated though it has one value.
     :raises Invalid: for values that do not fit.
+    :raises TinyBaseError: what the schema refuses beside these.
     """
     if schema is None:
         _check_known(values, (), patterns)
@@ -100,7 +101,7 @@ def load_query(
         loaded: dict[str, Any] = schema.load(given)
     except ValidationError as error:
         raise Invalid(load_faults(error.messages, "query")) from error
-    return loaded
+    return schema.complete(loaded, list(values.items(multi=True)))
 
 
 def _given(values: RawQuery, schema: Query, patterns: Sequence[re.Pattern[str]]) -> dict[str, Any]:

@@ -162,6 +162,20 @@ class RecordQuery(PageQuery):
     )
     chosen = fields.String(data_key="fields", metadata=_FIELDS)
 
+    def complete(self, loaded: dict[str, Any], pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Return it as the service for records takes it."""
+        if "cursor" in loaded and any(key == "offset" for key, _ in pairs):
+            raise BadRequest("Give either cursor or offset.", code="invalid_cursor")
+        return {
+            "filters": tuple(parse_terms(pairs)),
+            "sort": tuple(_sort(loaded)),
+            "limit": loaded["limit"],
+            "offset": loaded["offset"],
+            "cursor": loaded.get("cursor"),
+            "count": loaded["count"],
+            "fields": _fields(loaded),
+        }
+
 
 class FieldsQuery(Query):
     """How much of a record."""
@@ -197,20 +211,7 @@ def _admit(*operations: Operation) -> Callable[[Call], None]:
 )
 def list_records(call: Call) -> object:
     """List the records that the caller may see, the newest first."""
-    query = call.query
-    if "cursor" in query and "offset" in call.raw_query:
-        raise BadRequest("Give either cursor or offset.", code="invalid_cursor")
-    page = call.services.records.answer_list(
-        call.actor,
-        _sight(call),
-        filters=parse_terms(call.raw_query.items(multi=True)),
-        sort=_sort(query),
-        limit=query["limit"],
-        offset=query["offset"],
-        cursor=query.get("cursor"),
-        count=query["count"],
-        fields=_fields(query),
-    )
+    page = call.services.records.answer_list(call.actor, _sight(call), **call.query)
     return Answer(page.content, headers=next_link(call, page.next_cursor))
 
 

@@ -6,7 +6,7 @@ A schema's class name is its component name in the OpenAPI document. Declare fie
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import marshmallow
@@ -41,6 +41,18 @@ class Query(Schema):
     """The parameters of a query string. A key may be repeated where its field is a list."""
 
     is_query = True
+
+    def complete(
+        self,
+        loaded: dict[str, Any],
+        pairs: Sequence[tuple[str, str]],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Return what the view gets; it is kept for the next request that asks for the same.
+
+        :param pairs: the whole query string, also what is not declared.
+        :raises TinyBaseError: for what cannot be meant.
+        """
+        return loaded
 
 
 class Patch(Schema):

@@ -29,6 +29,7 @@ COLUMNS = ("id", "collection_id", "owner_id", "data", "version", "created_at", "
 """What a row of :func:`answered_columns` has, in its order."""
 
 _COUNT = len(COLUMNS)
+_DATA = COLUMNS.index("data")
 _VERSION = COLUMNS.index("version")
 _TIME = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
@@ -100,10 +101,26 @@ def answered_text(
 
     :param specs: only these fields of the data.
     """
-    record_id, collection_id, owner_id, data, version, created_at, updated_at = row[:_COUNT]
-    owner = "null" if owner_id is None else f'"{owner_id}"'
-    if specs is not None or not schema.stored_as_shown(data):
+    data = row[_DATA]
+    if specs is not None or not schema.stored_as_shown((data,)):
         data = orjson.dumps(schema.show(json.loads(data), specs)).decode()
+    return _object(row, data)
+
+
+def answered_texts(
+    schema: CompiledSchema,
+    rows: Sequence[Sequence[Any]],
+    specs: Mapping[str, FieldSpec] | None = None,
+) -> list[str]:
+    """Return what :func:`answered_text` does of each row."""
+    if specs is None and schema.stored_as_shown([row[_DATA] for row in rows]):
+        return [_object(row, row[_DATA]) for row in rows]
+    return [answered_text(schema, row, specs) for row in rows]
+
+
+def _object(row: Sequence[Any], data: str) -> str:
+    record_id, collection_id, owner_id, _, version, created_at, updated_at = row[:_COUNT]
+    owner = "null" if owner_id is None else f'"{owner_id}"'
     return (
         f'{{"id":"{record_id}","collection_id":"{collection_id}","owner_id":{owner},'
         f'"data":{data},"version":{version},'

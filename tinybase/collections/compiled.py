@@ -142,17 +142,18 @@ class CompiledSchema:
             for name, spec in (self.specs if specs is None else specs).items()
         }
 
-    def stored_as_shown(self, stored: str) -> bool:
-        """Say whether :meth:`show` would change nothing about stored JSON.
+    def stored_as_shown(self, stored: Sequence[str]) -> bool:
+        """Say whether :meth:`show` would change nothing about any of these JSON texts.
 
         It may say no where that is so; it does for what has fields inside of fields.
         """
         if not self._is_flat:
             return False
         try:
-            return list(orjson.loads(stored)) == self._names
+            names = list(map(list, map(orjson.loads, stored)))
         except orjson.JSONDecodeError:
             return False
+        return names == [self._names] * len(stored)
 
     def given(self, stored: Mapping[str, Any]) -> Document:
         """Return what a client would have to send to store this data.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
 
 from tinybase.collections.access import Operation
-from tinybase.collections.answered import answered_columns, answered_text, read_answered
+from tinybase.collections.answered import answered_columns, answered_texts, read_answered
 from tinybase.collections.collection import Collection
 from tinybase.collections.expressions import expressions_of
 from tinybase.collections.query import NEWEST_FIRST, QueryBuilder, shape_of
@@ -24,6 +24,7 @@ from tinybase.collections.spec import FieldSpec
 from tinybase.collections.terms import Condition, SortKey, Term
 from tinybase.db import Database
 from tinybase.db.reading import Statement
+from tinybase.db.totals import Totals
 from tinybase.errors import BadRequest
 
 _MOST_PLANS = 1_000
@@ -54,15 +55,13 @@ class ListRequest:
         return self.sight.collection
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     rows: Sequence[tuple[Any, ...]]
     total: int | None
     next_cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AnsweredPage:
+class AnsweredPage(NamedTuple):
     """One page as JSON; ``next_cursor`` is ``None`` when nothing comes after it."""
 
     content: bytes
@@ -75,6 +74,7 @@ class RecordLists:
     def __init__(self, database: Database) -> None:
         self._scans = Scans(database)
         self._reader = database.reader
+        self._totals = Totals(database)
         self._columns = answered_columns(database.engine)
         self._queries = QueryBuilder(expressions_of(database.engine), self._columns)
         self._plans: dict[Hashable, ListPlan] = {}
@@ -144,8 +144,7 @@ class RecordLists:
         """Return how many records the list has; one that fits on a page has been counted."""
         if wanted.cursor is None and not wanted.offset and found <= wanted.limit:
             return found
-        total: int = self._reader.rows(plan.count, values)[0][0]
-        return total
+        return self._totals.of(plan.count, values)
 
     def _planned(
         self,
@@ -244,6 +243,5 @@ def _record(wanted: ListRequest, row: Sequence[Any]) -> RecordRow:
 
 def _texts(wanted: ListRequest, rows: Sequence[Sequence[Any]]) -> list[str]:
     if wanted.sight.is_plain:
-        schema, specs = wanted.collection.compiled, wanted.specs
-        return [answered_text(schema, row, specs) for row in rows]
+        return answered_texts(wanted.collection.compiled, rows, wanted.specs)
     return [_record(wanted, row).as_json().decode() for row in rows]
