@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from tinybase.actors import SYSTEM
+from tinybase.collections import changes
 from tinybase.collections.access import Operation
+from tinybase.collections.changes import SchemaChange
 from tinybase.errors import Conflict, Forbidden, Invalid, NotFound, TinyBaseError
 
 
@@ -271,3 +274,93 @@ def test_what_fitted_a_collection_that_was_seen_has_to_fit_it_as_it_is(room):
     room.collections.delete("posts")
     with pytest.raises(NotFound):
         room.records.create(user, stale, {"a": "x"})
+
+
+def test_others_write_while_many_records_are_given_a_new_field(make_room, monkeypatch):
+    room, other = make_room(), make_room()
+    room.make("posts", {"name": "a"})
+    room.fill("posts", *({"a": str(n)} for n in range(7)))
+    monkeypatch.setattr(changes, "_FILLED_AT_ONCE", 2)
+    write, meanwhile = room.database.write, []
+
+    @contextmanager
+    def write_and_let_others() -> Any:
+        with write() as work:
+            yield work
+        if len(meanwhile) < 3:
+            meanwhile.extend(other.fill("posts", {"a": "new"}))
+
+    monkeypatch.setattr(room.database, "write", write_and_let_others)
+    field = {"name": "b", "default": "é", "indexed": True}
+    change(room, {"name": "a"}, field, {"name": "c", "type": "list"})
+
+    assert len(meanwhile) == 3, "it was one transaction"
+    found = documents(room, filters={"b": "é"})
+    assert len(found) == 10
+    assert all(document["c"] == [] for document in found)
+
+
+@pytest.mark.parametrize("ask", [change, report])
+def test_nobody_has_to_wait_while_the_records_are_checked(make_room, monkeypatch, ask):
+    room, other = make_room(), make_room()
+    room.make("posts", {"name": "a"})
+    check, checks = SchemaChange.report, []
+
+    def check_and_let_others(self: SchemaChange, connection: Any) -> Any:
+        if not checks:
+            checks.extend(other.fill("posts", {"a": "new"}))
+        return check(self, connection)
+
+    monkeypatch.setattr(SchemaChange, "report", check_and_let_others)
+    ask(room, {"name": "a", "max_length": 3})
+    assert checks
+
+
+@pytest.mark.parametrize(
+    ("field", "later", "value"),
+    [
+        ({"name": "b"}, {"name": "b", "default": "x"}, None),
+        ({"name": "b", "type": "int"}, {"name": "b", "type": "int", "default": 0}, None),
+        ({"name": "b", "type": "bool", "default": True}, {"name": "b", "type": "bool"}, True),
+        ({"name": "b", "type": "list"}, {"name": "b", "type": "list", "default": ["x"]}, []),
+    ],
+)
+def test_a_later_default_is_not_that_of_older_records(room, field, later, value):
+    room.make("posts", {"name": "a"})
+    (first,) = room.fill("posts", {"a": "x"})
+    change(room, {"name": "a"}, field)
+    change(room, {"name": "a"}, later)
+
+    assert room.records.get(SYSTEM, "posts", first).data == {"a": "x", "b": value}
+    (second,) = room.fill("posts", {"a": "y"})
+    of_later = later.get("default")
+    assert room.records.get(SYSTEM, "posts", second).data == {"a": "y", "b": of_later}
+    if field.get("type") != "list":
+        assert documents(room, filters={"b": value if value is not None else {"null": True}})[
+            0
+        ] == {
+            "a": "x",
+            "b": value,
+        }
+
+
+@pytest.mark.parametrize("left", [0, 1, 1.0, "1", True, [1], {"a": 1}, None])
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"name": "b", "type": "bool", "default": True},
+        {"name": "b", "type": "int", "default": 1},
+        {"name": "b", "type": "number", "default": 1.5},
+        {"name": "b", "default": "1"},
+        {"name": "b", "type": "json"},
+        {"name": "b", "type": "list[int]", "default": [1]},
+    ],
+)
+def test_nothing_of_an_earlier_field_is_left_in_a_new_one(room, field, left):
+    room.make("posts", {"name": "a"}, {"name": "b", "type": "json"})
+    room.fill("posts", {"a": "x", "b": left})
+    change(room, {"name": "a"})
+    change(room, {"name": "a"}, field)
+    (document,) = documents(room)
+    found, expected = document["b"], field.get("default")
+    assert (found, type(found)) == (expected, type(expected))

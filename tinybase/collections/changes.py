@@ -4,19 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, false, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Tuple,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 
-from tinybase.collections.compiled import DATA, CompiledSchema
+from tinybase.collections.compiled import DATA, CompiledSchema, equal
 from tinybase.collections.expressions import RECORDS, Expressions, in_collection
 from tinybase.collections.spec import FieldSpec
 from tinybase.errors import Conflict, Fault
 
 MOST_CONFLICTS = 20
 _CHUNK = 500
+_FILLED_AT_ONCE = 1_000
+
+Place = tuple[datetime, UUID]
+"""When a record was created, and its id."""
+
+BEGINNING: Place = datetime(1, 1, 1, tzinfo=UTC), UUID(int=0)
+"""No record is older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +124,47 @@ class SchemaChange:
     def fill(self, connection: Connection) -> None:
         """Give every record the new fields, with the value that an absent field has.
 
-        The records keep their version: nobody has written to them.
+        One that is null then need not be there. The records keep their version: nobody has
+        written to them.
         """
+        self._fill(connection, self._mine)
+
+    def fill_some(self, connection: Connection, after: Place) -> Place | None:
+        """Do what :meth:`fill` does for the next records; return the last, if there may be more.
+
+        :param after: what the call before returned, or ``BEGINNING``.
+        """
+        beyond = self._mine & (_literal(after) < tuple_(*_OLDEST))
+        nth = select(*_OLDEST).where(beyond).order_by(*_OLDEST).offset(_FILLED_AT_ONCE - 1)
+        last = connection.execute(nth.limit(1)).one_or_none()
+        if last is None:
+            self._fill(connection, beyond)
+            return None
+        place = last.created_at, last.id
+        self._fill(connection, beyond & (_literal(place) >= tuple_(*_OLDEST)))
+        return place
+
+    def _fill(self, connection: Connection, those: ColumnElement[bool]) -> None:
+        for specs, wanting in self._fillings():
+            data = self._expressions.with_fields(specs)
+            connection.execute(RECORDS.update().where(those, wanting).values(data=data))
+
+    def _fillings(self) -> Iterator[tuple[Sequence[FieldSpec], ColumnElement[bool]]]:
+        """Return fields to set to what they are when absent, and in which records."""
         added = [spec for spec in self._new if spec.name not in self._old]
         if added:
-            data = self._expressions.with_fields(added)
-            connection.execute(RECORDS.update().where(self._mine).values(data=data))
-
-    def forget(self, connection: Connection) -> None:
-        """Take out what an earlier field of the same name as a new, indexed one left behind."""
+            yield added, or_(*map(self._is_wanting, added))
         for spec in self._new:
-            if spec.wants_index and spec.name not in self._old:
-                left = ~self._expressions.is_null(spec)
-                data = self._expressions.with_fields([spec])
-                connection.execute(RECORDS.update().where(self._mine, left).values(data=data))
+            old = self._old.get(spec.name)
+            if old and not equal({"": old.absent}, {"": spec.absent}):
+                # A record without the field has had the old value all the time.
+                yield [old], self._expressions.is_absent(old)
+
+    def _is_wanting(self, spec: FieldSpec) -> ColumnElement[bool]:
+        """Return whether a record has not what is to be there: an earlier field may be left."""
+        if spec.absent is None:
+            return ~self._expressions.is_null(spec)
+        return self._expressions.differs(spec)
 
     def _invalid(self, connection: Connection) -> Iterator[RecordConflict]:
         changed = [spec for spec in self._new if self._can_break(spec)]
@@ -164,6 +209,10 @@ class SchemaChange:
 
 
 _OLDEST = (RECORDS.c.created_at, RECORDS.c.id)
+
+
+def _literal(place: Place) -> Tuple:
+    return tuple_(*[literal(it, column.type) for it, column in zip(place, _OLDEST, strict=True)])
 
 
 def _shape(spec: FieldSpec) -> FieldSpec:

@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from tinybase.actors import Actor
 from tinybase.collections.access import collection_not_found, effective_access
 from tinybase.collections.building import IndexBuilder
-from tinybase.collections.changes import Report, SchemaChange
+from tinybase.collections.changes import BEGINNING, Place, Report, SchemaChange
 from tinybase.collections.collection import Collection
 from tinybase.collections.compiled import CompiledSchema, equal
 from tinybase.collections.definitions import ChangedByExtensions, again_if_changed
@@ -247,22 +247,31 @@ class Collections:
             seen = self.get(name)
 
             def attempt(planned: Collection) -> Collection:
-                if self._indexes.is_concurrent:
-                    self._check_ahead(seen, planned, if_match, force=force)
+                self._prepare(seen, planned, if_match, force=force)
                 with self._indexes.moved(self._definitions(seen), self._definitions(planned)):
                     return self._update(name, changes, if_match, force=force, planned=planned)
 
             return again_if_changed(planned or self._changed(seen, changes), attempt)
 
-    def _check_ahead(
+    def _prepare(
         self, before: Collection, after: Collection, if_match: Versions | None, *, force: bool
     ) -> None:
-        """Build no index for a change that will be refused, nor one that old values break."""
-        with self._database.write() as work:
-            self._for_update(work.connection, before.name, if_match)
-            change = SchemaChange(self._expressions, before.id, before.compiled, after.compiled)
-            change.report(work.connection).check(force=force)
-            change.forget(work.connection)
+        """Do ahead, a few records at a time, what would keep all others from writing meanwhile.
+
+        Nobody sees the new fields before the schema has them. What others write until then is
+        made good in the transaction that changes it. For a change that will be refused nothing
+        is done, and no index is built later on.
+        """
+        change = SchemaChange(self._expressions, before.id, before.compiled, after.compiled)
+        with self._database.connect() as connection:
+            self._found(connection, before.name, if_match)
+            change.report(connection).check(force=force)
+        place: Place | None = BEGINNING
+        while place is not None:
+            with self._database.write() as work:
+                # Nobody else writes records of it, so none of them waits for one of ours.
+                self._for_update(work.connection, before.name)
+                place = change.fill_some(work.connection, place)
 
     def _update(
         self,
@@ -329,7 +338,7 @@ class Collections:
         self.get(name)
         changes = check_definition(name, label, schema, options)
         with self._database.connect() as connection:
-            before = self._for_update(connection, name, if_match)
+            before = self._found(connection, name, if_match)
             after = self._changed(before, changes)
             change = SchemaChange(self._expressions, before.id, before.compiled, after.compiled)
             return change.report(connection)
@@ -353,7 +362,17 @@ class Collections:
     def _for_update(
         self, connection: Connection, name: str, if_match: Versions | None = None
     ) -> Collection:
-        collection = self._read(connection, COLLECTIONS.c.name == name, exclusive=True)
+        return self._found(connection, name, if_match, exclusive=True)
+
+    def _found(
+        self,
+        connection: Connection,
+        name: str,
+        if_match: Versions | None = None,
+        *,
+        exclusive: bool = False,
+    ) -> Collection:
+        collection = self._read(connection, COLLECTIONS.c.name == name, exclusive=exclusive)
         if collection is None:
             raise collection_not_found(name)
         if if_match is not None and collection.version not in if_match:

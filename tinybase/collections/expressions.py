@@ -59,6 +59,12 @@ class Expressions(Protocol):
     def is_null(self, spec: FieldSpec) -> ColumnElement[bool]:
         """Return whether a field of any type is null or absent."""
 
+    def is_absent(self, spec: FieldSpec) -> ColumnElement[bool]:
+        """Return whether the data does not have a field at all."""
+
+    def differs(self, spec: FieldSpec) -> ColumnElement[bool]:
+        """Return whether a field is not what :meth:`with_fields` sets it to; it may be absent."""
+
     def ordered(self, value: ColumnElement[Any], *, descending: bool) -> ColumnElement[Any]:
         """Return a sort key that has nulls first when it ascends, and last when it descends."""
 

@@ -6,6 +6,7 @@ must not make a statement fail: it is no number and no truth value, so it compar
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -103,6 +104,16 @@ class PostgresqlExpressions:
     def is_null(self, spec: FieldSpec) -> ColumnElement[bool]:
         """Return whether a field of any type is null or absent."""
         return literal_column(f"(records.data ->> {_key(spec)})", Text()).is_(None)
+
+    def is_absent(self, spec: FieldSpec) -> ColumnElement[bool]:
+        """Return whether the data does not have a field at all."""
+        return literal_column(f"(records.data -> {_key(spec)})").is_(None)
+
+    def differs(self, spec: FieldSpec) -> ColumnElement[bool]:
+        """Return whether a field is not what :meth:`with_fields` sets it to; it may be absent."""
+        # Spelled as the dialect spells what is set there.
+        spelled = literal_column(f"CAST(records.data -> {_key(spec)} AS TEXT)", Text())
+        return spelled.is_distinct_from(json.dumps(spec.absent))
 
     def ordered(self, value: ColumnElement[Any], *, descending: bool) -> ColumnElement[Any]:
         """Return a sort key that has nulls first when it ascends, and last when it descends."""

@@ -97,6 +97,19 @@ class SqliteExpressions:
         """Return whether a field of any type is null or absent."""
         return self.value(spec).is_(None)
 
+    def is_absent(self, spec: FieldSpec) -> ColumnElement[bool]:
+        """Return whether the data does not have a field at all."""
+        return _type(spec).is_(None)
+
+    def differs(self, spec: FieldSpec) -> ColumnElement[bool]:
+        """Return whether a field is not what :meth:`with_fields` sets it to; it may be absent."""
+        absent = func.json(json.dumps(spec.absent))
+        value = func.json_extract(absent, literal_column("'$'", Text()))
+        return or_(
+            _type(spec).is_distinct_from(func.json_type(absent)),
+            self.value(spec).is_distinct_from(value),
+        )
+
     def ordered(self, value: ColumnElement[Any], *, descending: bool) -> ColumnElement[Any]:
         """Return a sort key; SQLite has nulls where we want them."""
         return value.desc() if descending else value.asc()
@@ -121,6 +134,10 @@ _SQLITE_TYPES: dict[Kind, type[TypeEngine[Any]]] = {
     Kind.NUMBER: Float,
     Kind.BOOLEAN: Integer,
 }
+
+
+def _type(spec: FieldSpec) -> ColumnElement[str]:
+    return literal_column(f"json_type(records.data, {_path(spec)})", Text())
 
 
 def _path(spec: FieldSpec) -> str:
