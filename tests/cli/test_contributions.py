@@ -153,31 +153,18 @@ def test_settings_are_set_and_unset_and_a_secret_is_never_said(run, shop):
     assert run("functions", "call", "shop_currency").json == {"currency": "EUR"}
 
 
-def test_who_installs_enables_or_updates_what_lacks_a_setting_is_told(run, open_shop):
-    run("extensions", "uninstall", "shop", "--yes")
-    source = release(open_shop.parent / "newer", "2.0.0")
-    assert "does not run" not in run("extensions", "install", source, "--yes").err
-    more = "    desk = Setting(str, required=True)\n    currency ="
-    release(source, "2.1.0", ("    currency =", more))
-
-    told = "shop 2.1.0 does not run: the setting desk is missing: set it with tinybase extensions"
-    assert told in run("extensions", "update", "shop", "--yes", "--allow-needs-config").err
-    assert told in run("extensions", "enable", "shop").err
-    run("extensions", "uninstall", "shop", "--yes")
-    assert told in run("extensions", "install", source, "--yes").err
-
-
-def test_an_update_that_lacks_a_setting_is_refused_unless_it_is_given_along(run, open_shop):
+def test_who_installs_or_updates_what_lacks_a_setting_is_told_and_may_give_it_along(run, open_shop):
     run("extensions", "uninstall", "shop", "--yes")
     source = release(open_shop.parent / "newer", "2.0.0")
     refused = run("extensions", "install", source, "--yes", "--set", "curency=USD", code=1)
     assert "Did you mean currency?" in refused.err
     assert run("extensions", "list", "--json").json == []
-    run("extensions", "install", source, "--yes", "--set", "currency=USD")
+    installed = run("extensions", "install", source, "--yes", "--set", "currency=USD")
+    assert "does not run" not in installed.err
     assert run("functions", "call", "shop_currency").json == {"currency": "USD"}
 
-    desk = "    desk = Setting(int, required=True)\n    pin = Setting(str, secret=True)\n"
-    release(source, "2.1.0", ("    currency =", f"{desk}    currency ="))
+    desk_and_pin = "    desk = Setting(int, required=True)\n    pin = Setting(str, secret=True)\n"
+    release(source, "2.1.0", ("    currency =", f"{desk_and_pin}    currency ="))
     shown = run("extensions", "update", "shop", "--dry-run").err
     assert "+ Settings" in shown
     assert "desk  required" in shown
@@ -202,6 +189,14 @@ def test_an_update_that_lacks_a_setting_is_refused_unless_it_is_given_along(run,
     assert "Nothing was set" in run(*update[:3], "--set", "desk=8", code=1).err
     every = run("extensions", "update", "--set", "desk=8", code=1)
     assert "--set gives values to one extension" in every.err
+
+    more = f"    till = Setting(str, required=True)\n{desk_and_pin}    currency ="
+    release(source, "2.2.0", ("    currency =", more))
+    waits = "shop 2.2.0 does not run: the setting till is missing: set it with tinybase extensions"
+    assert waits in run(*update, "--allow-needs-config").err
+    assert waits in run("extensions", "enable", "shop").err
+    run("extensions", "uninstall", "shop", "--yes")
+    assert waits in run("extensions", "install", source, "--yes").err
 
 
 def test_an_extension_that_the_server_could_not_load_is_failed_on_the_command_line(run, open_shop):
