@@ -28,7 +28,7 @@ from tinybase.errors import Conflict, Fault
 
 MOST_CONFLICTS = 20
 _CHUNK = 500
-_FILLED_AT_ONCE = 1_000
+_FILLED_AT_ONCE = 250
 
 Place = tuple[datetime, UUID]
 """When a record was created, and its id."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ _BY_NAME = select(COLLECTIONS.c.id, COLLECTIONS.c.version).where(
 _VERSION_BY_ID = select(COLLECTIONS.c.version).where(COLLECTIONS.c.id == bindparam("id"))
 _BY_ID = select(COLLECTIONS).where(COLLECTIONS.c.id == bindparam("id"))
 _MOST_KNOWN = 1_000
+_TURN_OF_OTHERS_SECONDS = 0.005
 
 
 class Collections:
@@ -272,6 +274,8 @@ class Collections:
                 # Nobody else writes records of it, so none of them waits for one of ours.
                 self._for_update(work.connection, before.name)
                 place = change.fill_some(work.connection, place)
+            # Who comes back at once is there before the other processes that wait for a turn.
+            time.sleep(_TURN_OF_OTHERS_SECONDS)
 
     def _update(
         self,
