@@ -10,7 +10,7 @@ from tinybase.collections.hooks import Heard
 from tinybase.collections.participants import participants_of
 from tinybase.db import Database
 from tinybase.errors import Conflict, TinyBaseError
-from tinybase.host import event_facts
+from tinybase.host import as_caused_now, event_facts
 from tinybase_hookspecs import RecordWriteFailedEvent
 
 
@@ -57,4 +57,4 @@ class Attempt:
         event = RecordWriteFailedEvent(
             self._action, self._collection.name, self._record_id, code, message, **facts
         )
-        database.tell(partial(hook, event=event))
+        database.tell(as_caused_now(partial(hook, event=event)))

@@ -11,7 +11,7 @@ import pluggy
 from tinybase.collections.collection import Collection
 from tinybase.collections.record import RecordRow
 from tinybase.db import Unit
-from tinybase.host import event_facts
+from tinybase.host import as_caused_now, event_facts
 from tinybase.host.plugin import is_heard
 from tinybase.host.sites import Hooks
 from tinybase_hookspecs import (
@@ -82,7 +82,7 @@ def tell_created(
         event = RecordCreateEvent(
             collection.name, record.id, record.data, record.owner_id, **event_facts()
         )
-        work.after_commit(partial(hook, event=event))
+        work.after_commit(as_caused_now(partial(hook, event=event)))
     _tell_changed(heard, work, collection, None, record)
 
 
@@ -97,7 +97,7 @@ def tell_updated(
         event = RecordUpdateEvent(
             collection.name, after.id, before.data, after.data, after.owner_id, **event_facts()
         )
-        work.after_commit(partial(hook, event=event))
+        work.after_commit(as_caused_now(partial(hook, event=event)))
     _tell_changed(heard, work, collection, before, after)
 
 
@@ -118,7 +118,7 @@ def tell_deleted(
             event = RecordDeleteEvent(
                 collection.name, record.id, record.data, record.owner_id, **event_facts()
             )
-            work.after_commit(partial(hook, event=event))
+            work.after_commit(as_caused_now(partial(hook, event=event)))
         _tell_changed(heard, work, collection, record, None)
 
 
@@ -148,4 +148,4 @@ def _tell_changed(
     hook = heard.get("tinybase_on_record_change")
     if hook is not None:
         event = RecordChangeEvent(**change_of(collection, before, after), **event_facts())
-        work.after_commit(partial(hook, event=event))
+        work.after_commit(as_caused_now(partial(hook, event=event)))

@@ -3,7 +3,7 @@
 from tinybase.host.contributions import Check, Contributions
 from tinybase.host.dispatch import Dispatcher
 from tinybase.host.host import Host, StartAnew
-from tinybase.host.origin import caused_by, current_cause, event_facts
+from tinybase.host.origin import as_caused_now, caused_by, current_cause, event_facts
 from tinybase.host.snapshot import ExtensionState, FunctionRegistry
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "FunctionRegistry",
     "Host",
     "StartAnew",
+    "as_caused_now",
     "caused_by",
     "current_cause",
     "event_facts",

@@ -35,7 +35,7 @@ from tinybase.host.kinds import (
     REJECTABLE,
 )
 from tinybase.host.loop import LoopThread
-from tinybase.host.origin import Endless, entered_handler, left_handler
+from tinybase.host.origin import Endless, current_cause, entered_handler, left_handler
 from tinybase.host.recorder import FlightRecorder, Suspect, encode
 from tinybase.host.reporting import Report, report_nothing
 from tinybase.host.secrets import Secrets
@@ -161,7 +161,7 @@ class Guard:
         """
         started = time.perf_counter_ns()
         call.entered = entered = self.recorder.enter(self._mark)
-        token = entered_handler(self.stats.handler, self.stats.extension)
+        token = entered_handler(self.stats.handler, self.stats.extension, call.cause)
         borrowed = begin_borrowing(call)
         within = _deciding.set(self._shares.asked if self._is_in_transaction else None)
         try:
@@ -375,7 +375,17 @@ class Guard:
 class _Call(Borrower):
     """One call of an implementation, in whichever thread it is made."""
 
-    __slots__ = ("_error", "_event", "_function", "_step", "_value", "entered", "guard", "stats")
+    __slots__ = (
+        "_error",
+        "_event",
+        "_function",
+        "_step",
+        "_value",
+        "cause",
+        "entered",
+        "guard",
+        "stats",
+    )
 
     def __init__(
         self,
@@ -388,6 +398,7 @@ class _Call(Borrower):
         self.guard = guard
         self.stats = guard.stats
         self.entered: tuple[int, int] | None = None
+        self.cause = current_cause()
         self._function = function
         self._event = event
         self._value: Any = None

@@ -17,7 +17,7 @@ from tinybase.extensions.health import check_declaration
 from tinybase.extensions.signatures import HandlerError, read_arguments
 from tinybase.host.contributions import Contribution
 from tinybase.host.guard import Surroundings
-from tinybase.host.origin import entered_handler, left_handler
+from tinybase.host.origin import current_cause, entered_handler, left_handler
 from tinybase.host.recorder import Suspect
 from tinybase.host.snapshot import Snapshot
 from tinybase.host.stats import HandlerStats, safe_text
@@ -139,7 +139,7 @@ class _Run:
         started = time.perf_counter_ns()
         name = self.declaration.name
         arguments = read_arguments("health_check", self.declaration.check, has_event=False)
-        token = entered_handler(name, self._stats.extension)
+        token = entered_handler(name, self._stats.extension, current_cause())
         try:
             with (
                 self._around.recorder.during(Suspect(self._stats.extension, HOOK, name)),

@@ -6,6 +6,7 @@ chain of handlers it happened, without every call passing that along.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
 from typing import Any, NamedTuple
@@ -81,12 +82,29 @@ def caused_by(
     )
 
 
-def entered_handler(handler: str, extension: str) -> Token[Cause]:
+def as_caused_now(callback: Callable[[], object]) -> Callable[[], object]:
+    """Return what does something later on, as caused by whoever causes what happens now.
+
+    Handlers are told of an event after the commit, when the one that caused it has ended.
+    """
+    cause = _cause.get()
+    if not cause.chain:
+        return callback
+
+    def later() -> object:
+        with _Stated(cause):
+            return callback()
+
+    return later
+
+
+def entered_handler(handler: str, extension: str, now: Cause) -> Token[Cause]:
     """State that a handler causes what happens until :func:`left_handler` gets the token.
 
     For the caller that has to be fast, instead of a context manager.
+
+    :param now: what has brought the handler about.
     """
-    now = _cause.get()
     chain = (*now.chain, handler)
     return _cause.set(Cause(now.actor, "extension", now.request_id, chain, extension))
 

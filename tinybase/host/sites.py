@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import pluggy
 
-from tinybase.host.origin import event_facts
+from tinybase.host.origin import as_caused_now, event_facts
 from tinybase_hookspecs import Event
 
 
@@ -59,4 +59,4 @@ def tell(
     """
     hook = heard(hooks, name)
     if hook is not None:
-        when(partial(hook, event=make(*fields, **event_facts())))
+        when(as_caused_now(partial(hook, event=make(*fields, **event_facts()))))
