@@ -22,7 +22,7 @@ counters = tables.counters
 def database(engine, tmp_path):
     prepare(engine, config.load(tmp_path, {"TINYBASE_DATABASE_BUSY_TIMEOUT_SECONDS": "1"}))
     db.metadata.create_all(engine)
-    return Database(engine)
+    return Database(engine, busy_seconds=1)
 
 
 def add(database, name, told=None):

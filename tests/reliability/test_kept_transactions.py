@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sqlite3
 import threading
 import time
@@ -117,6 +119,8 @@ def keeping(prepared: Path, folder: Path, **settings: str) -> Iterator[Keeper]:
     site.add("keeper", KEEPER)
     with site.serve(1, KEEPER=str(folder), **settings) as server:
         yield Keeper(server, site, folder)
+        # Stopped gently, it would wait for what hangs.
+        os.killpg(server.process.pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
