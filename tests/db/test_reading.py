@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from contextlib import suppress
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Integer, bindparam, create_engine, delete, insert, select, update
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from tinybase import config
@@ -102,77 +101,6 @@ def test_a_connection_that_is_given_back_while_the_engine_ends_is_closed(databas
 
     with pytest.raises((sqlite3.Error, database.engine.dialect.dbapi.Error)):
         driver.execute("SELECT 1")
-
-
-def test_what_lasts_is_read_again_as_soon_as_anybody_has_written(database):
-    statement = database.reader.statement(BY_NAME)
-    elsewhere = create_engine(database.engine.url)
-
-    def value():
-        found = [database.reader.lasting(statement, {"name": "one"}) for _ in range(2)]
-        assert found[0] == found[1]
-        return found[0] and found[0][1]
-
-    assert value() is None
-    add(database, "one")
-    assert value() == 1
-    with database.write() as work:
-        work.connection.execute(update(counters).values(value=2))
-        assert value() == 1, "it is not committed"
-    assert value() == 2
-    raw = database.statement(update(counters).values(value=bindparam("n", type_=Integer)))
-    with database.write_raw() as work:
-        work.change(raw, {"n": 3})
-    assert value() == 3
-    with elsewhere.begin() as connection:
-        connection.execute(update(counters).values(value=4))
-    assert value() == 4
-    with suppress(ZeroDivisionError), database.together(lambda _: None):
-        with database.write() as work:
-            work.connection.execute(update(counters).values(value=5))
-        assert value() == 5, "who takes part in a transaction sees what it has so far"
-        raise ZeroDivisionError
-    assert value() == 4
-    with elsewhere.begin() as connection:
-        connection.execute(delete(counters))
-    assert value() is None
-    elsewhere.dispose()
-
-
-def test_what_lasts_is_read_once_on_sqlite(database):
-    statement = database.reader.statement(BY_NAME)
-    add(database, "one")
-    read = count_reads(database)
-    for _ in range(3):
-        database.reader.lasting(statement, {"name": "one"})
-    assert len(read) == (1 if database.engine.dialect.name == "sqlite" else 3)
-
-
-def test_what_lasts_is_read_although_nobody_can_tell_whether_it_has_changed(database):
-    statement = database.reader.statement(BY_NAME)
-    add(database, "one")
-    assert database.reader.lasting(statement, {"name": "one"}) == ("one", 1)
-    state = database.raw.state()
-    if state is not None:
-        state[0].close()
-    add(database, "two")
-    for name in ("one", "two", "one"):
-        assert database.reader.lasting(statement, {"name": name}) == (name, 1)
-    database.engine.dispose()
-    assert database.reader.lasting(statement, {"name": "two"}) == ("two", 1)
-    assert database.raw.state() is None
-
-
-def count_reads(database):
-    """Return a list that every read is added to from now on."""
-    read, rows = [], database.reader.rows
-
-    def counted(statement, values):
-        read.append(values)
-        return rows(statement, values)
-
-    database.reader.rows = counted
-    return read
 
 
 def test_a_connection_that_is_gone_costs_nobody_an_answer(database):

@@ -225,7 +225,7 @@ class Tokens:
         known_as = digest(value)
         if known_as is None:
             raise _invalid_token()
-        row = self._database.reader.lasting(self._find, {"digest": known_as})
+        row = self._database.reader.one(self._find, {"digest": known_as})
         if row is None:
             raise _invalid_token()
         return self._known.of(known_as, row)

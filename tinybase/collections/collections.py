@@ -82,7 +82,7 @@ class Collections:
 
     def find(self, name: str) -> Collection | None:
         """Return a collection as it is now, or ``None``."""
-        row = self._database.reader.lasting(self._by_name, {"name": name})
+        row = self._database.reader.one(self._by_name, {"name": name})
         if row is None:
             return None
         known = self._known.get(*row)

@@ -24,6 +24,7 @@ from tinybase.collections.spec import FieldSpec
 from tinybase.collections.terms import Condition, SortKey, Term
 from tinybase.db import Database
 from tinybase.db.reading import Statement
+from tinybase.db.totals import Totals
 from tinybase.errors import BadRequest
 
 _MOST_PLANS = 1_000
@@ -73,6 +74,7 @@ class RecordLists:
     def __init__(self, database: Database) -> None:
         self._scans = Scans(database)
         self._reader = database.reader
+        self._totals = Totals(database)
         self._columns = answered_columns(database.engine)
         self._queries = QueryBuilder(expressions_of(database.engine), self._columns)
         self._plans: dict[Hashable, ListPlan] = {}
@@ -142,10 +144,7 @@ class RecordLists:
         """Return how many records the list has; one that fits on a page has been counted."""
         if wanted.cursor is None and not wanted.offset and found <= wanted.limit:
             return found
-        counted = self._reader.lasting(plan.count, values)
-        assert counted is not None  # noqa: S101 - it always has a row
-        total: int = counted[0]
-        return total
+        return self._totals.of(plan.count, values)
 
     def _planned(
         self,

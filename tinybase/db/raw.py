@@ -6,7 +6,6 @@ comes back is what the driver takes and gives: no column type of SQLAlchemy has 
 
 from __future__ import annotations
 
-import threading
 from collections import deque, namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
@@ -68,11 +67,7 @@ class RawConnections:
         self.free: deque[Any] = deque()
         self._engine = engine
         self._is_disposed = False
-        self._is_sqlite = engine.dialect.name == "sqlite"
-        self._begin = "BEGIN IMMEDIATE" if self._is_sqlite else "BEGIN"
-        self._is_watched = self._is_sqlite and engine.url.database not in (None, "", ":memory:")
-        self._watching = threading.Lock()
-        self._watcher: Any = None
+        self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "BEGIN"
         event.listen(engine, "engine_disposed", self._close)
 
     def kept(self) -> Any | None:
@@ -87,28 +82,10 @@ class RawConnections:
         pooled = self._engine.raw_connection()
         connection: Any = pooled.driver_connection
         pooled.detach()
-        if not self._is_sqlite:
+        if self._engine.dialect.name == "postgresql":
             connection.rollback()
             connection.autocommit = True
         return connection
-
-    def state(self) -> object | None:
-        """Return what is another as soon as anybody has written; ``None`` where nobody can tell.
-
-        SQLite can, in one step: for a connection that never writes itself.
-        """
-        if not self._is_watched:
-            return None
-        with self._watching:
-            try:
-                if self._watcher is None:
-                    self._watcher = self.new()
-                [(version,)] = self._watcher.execute("PRAGMA data_version").fetchall()
-            except self.error:
-                self._stop_watching()
-                return None
-            # Numbers of different connections have nothing to do with one another.
-            return self._watcher, version
 
     def give_back(self, connection: Any) -> None:
         """Keep a connection for whoever comes next, unless nobody will."""
@@ -173,14 +150,6 @@ class RawConnections:
     def _close(self, _: Engine) -> None:
         self._is_disposed = True
         self._close_free()
-        with self._watching:
-            self._is_watched = False
-            self._stop_watching()
-
-    def _stop_watching(self) -> None:
-        if self._watcher is not None:
-            self._watcher.close()
-            self._watcher = None
 
     def _close_free(self) -> None:
         while (connection := self.kept()) is not None:

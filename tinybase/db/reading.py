@@ -59,7 +59,6 @@ class Reader:
         self._connections = connections
         self._fallback = fallback
         self._joined_to = joined_to
-        self._lasting: dict[Hashable, tuple[object, tuple[Any, ...]]] = {}
 
     def statement(self, select: Select[Any]) -> Statement:
         """Compile a statement; what changes from run to run is a named ``bindparam``."""
@@ -87,23 +86,3 @@ class Reader:
         """Return the only row that a statement finds now, or ``None``."""
         rows = self.rows(statement, values)
         return rows[0] if rows else None
-
-    def lasting(self, statement: Statement, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Return what :meth:`one` does, from memory if nobody has written anything since.
-
-        For what is asked for over and over and takes longer than to find that out.
-        """
-        # The state first: what is written while we read makes it another one for the next.
-        state = None if self._joined_to() is not None else self._connections.state()
-        if state is None:
-            return self.one(statement, values)
-        key = statement, statement.bound(values)
-        known = self._lasting.get(key)
-        if known is not None and known[0] == state:
-            return known[1]
-        row = self.one(statement, values)
-        if row is not None:
-            if len(self._lasting) >= _MOST_KNOWN:
-                self._lasting.clear()
-            self._lasting[key] = state, row
-        return row
