@@ -300,6 +300,38 @@ def test_others_write_while_many_records_are_given_a_new_field(make_room, monkey
     assert all(document["c"] == [] for document in found)
 
 
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True, scope="session")
+def test_who_was_quicker_with_the_same_field_loses_nothing(make_room, monkeypatch):
+    room, other = make_room(), make_room()
+    room.make("posts", {"name": "a"})
+    room.fill("posts", *({"a": str(n)} for n in range(7)))
+    monkeypatch.setattr(changes, "_FILLED_AT_ONCE", 2)
+    write, quicker = room.database.write, []
+
+    @contextmanager
+    def write_and_be_overtaken() -> Any:
+        with write() as work:
+            yield work
+        if not quicker:
+            quicker.append(change(other, {"name": "a"}, {"name": "b"}))
+            other.fill("posts", {"a": "new", "b": "mine"})
+
+    monkeypatch.setattr(room.database, "write", write_and_be_overtaken)
+    change(room, {"name": "a"}, {"name": "b", "default": "x"})
+
+    assert quicker
+    assert [document["b"] for document in documents(room)][-1] == "mine"
+
+
+def test_a_change_that_fills_nothing_goes_through_no_records(room, monkeypatch):
+    room.make("posts", {"name": "a"})
+    room.fill("posts", *({"a": str(n)} for n in range(7)))
+    monkeypatch.setattr(changes, "_FILLED_AT_ONCE", 2)
+    with room.watched() as statements:
+        change(room, {"name": "a", "label": "A"}, {"name": "b"})
+    assert not [text for text, _ in statements if "OFFSET" in text]
+
+
 @pytest.mark.parametrize("ask", [change, report])
 def test_nobody_has_to_wait_while_the_records_are_checked(make_room, monkeypatch, ask):
     room, other = make_room(), make_room()

@@ -132,8 +132,13 @@ class SchemaChange:
     def fill_some(self, connection: Connection, after: Place) -> Place | None:
         """Do what :meth:`fill` does for the next records; return the last, if there may be more.
 
+        Where only what earlier fields have left is to be taken out, that is done at once.
+
         :param after: what the call before returned, or ``BEGINNING``.
         """
+        if not self._rewrites:
+            self._fill(connection, self._mine)
+            return None
         beyond = self._mine & (_literal(after) < tuple_(*_OLDEST))
         nth = select(*_OLDEST).where(beyond).order_by(*_OLDEST).offset(_FILLED_AT_ONCE - 1)
         last = connection.execute(nth.limit(1)).one_or_none()
@@ -143,6 +148,11 @@ class SchemaChange:
         place = last.created_at, last.id
         self._fill(connection, beyond & (_literal(place) >= tuple_(*_OLDEST)))
         return place
+
+    @property
+    def _rewrites(self) -> bool:
+        """Say whether records have to be written although nothing is left in them."""
+        return any(map(self._was_another, self._new))
 
     def _fill(self, connection: Connection, those: ColumnElement[bool]) -> None:
         for specs, wanting in self._fillings():
@@ -156,9 +166,14 @@ class SchemaChange:
             yield added, or_(*map(self._is_wanting, added))
         for spec in self._new:
             old = self._old.get(spec.name)
-            if old and not equal({"": old.absent}, {"": spec.absent}):
+            if old is not None and self._was_another(spec):
                 # A record without the field has had the old value all the time.
                 yield [old], self._expressions.is_absent(old)
+
+    def _was_another(self, spec: FieldSpec) -> bool:
+        """Say whether a field was something else when it was absent; one that is new was null."""
+        old = self._old.get(spec.name)
+        return not equal({"": old and old.absent}, {"": spec.absent})
 
     def _is_wanting(self, spec: FieldSpec) -> ColumnElement[bool]:
         """Return whether a record has not what is to be there: an earlier field may be left."""

@@ -272,7 +272,9 @@ class Collections:
         while place is not None:
             with self._database.write() as work:
                 # Nobody else writes records of it, so none of them waits for one of ours.
-                self._for_update(work.connection, before.name)
+                if self._for_update(work.connection, before.name).version != before.version:
+                    # What is new to us may have come meanwhile, with values of its own.
+                    return
                 place = change.fill_some(work.connection, place)
             # Who comes back at once is there before the other processes that wait for a turn.
             time.sleep(_TURN_OF_OTHERS_SECONDS)
