@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from uuid_utils.compat import uuid7
@@ -49,6 +51,16 @@ FIELDS = [
     {"name": "numbers", "type": "list[int]"},
     {"name": "flags", "type": "list[bool]"},
 ]
+
+EVERYTHING: dict[str, Any] = {
+    "filters": (),
+    "sort": [SortKey("created_at", descending=True)],
+    "limit": 100,
+    "offset": 0,
+    "cursor": None,
+    "count": True,
+    "fields": None,
+}
 
 
 @pytest.fixture(scope="module")
@@ -329,3 +341,29 @@ def test_terms_values_and_sort_keys_are_limited():
     with pytest.raises(BadRequest) as caught:
         parse_sort("a,b,c,d,e,f")
     assert caught.value.code == "invalid_sort"
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["first", "again"])
+def test_a_page_shows_each_record_as_it_is_alone_whoever_owns_it_and_whenever_it_was_made(
+    room, times
+):
+    names = [{"name": "title", "type": "string"}]
+    room.make("notes", *names)
+    people = [SYSTEM, room.user(), room.user(), SYSTEM]
+    for number, actor in enumerate(people):
+        room.records.create(actor, "notes", {"title": f"%s {number} %(x)s \\"})
+    schema = {"fields": [*names, {"name": "later", "type": "integer"}]}
+    room.collections.update("notes", schema=schema)
+    for actor in people:
+        room.records.create(actor, "notes", {"title": "{}", "later": 1})
+
+    for _ in range(times):
+        content = room.records.answer_list(SYSTEM, "notes", **EVERYTHING).content
+
+    shown = json.loads(content)["records"]
+    assert [record["owner_id"] is None for record in shown] == [True, False, False, True] * 2
+    assert [record["data"].get("later", "missing") for record in shown] == [1] * 4 + [None] * 4
+    assert shown == [
+        json.loads(room.records.answer(SYSTEM, "notes", UUID(record["id"])).content)
+        for record in shown
+    ]

@@ -111,3 +111,22 @@ def test_a_database_that_cannot_be_written_to_answers_all_the_same(posts, caplog
 def rename(room, before, after):
     with room.database.write() as work:
         work.connection.exec_driver_sql(f"ALTER TABLE {before} RENAME TO {after}")
+
+
+def test_what_goes_through_a_large_collection_is_read_where_others_are_not_kept_waiting(
+    posts, monkeypatch
+):
+    database, read = posts.database, []
+    if database.scanner is database.reader:
+        pytest.skip("on PostgreSQL each has a process of its own")
+    rows = database.scanner.rows
+    monkeypatch.setattr(database.scanner, "rows", lambda *given: read.append(1) or rows(*given))
+
+    def list_by(**filters):
+        read.clear()
+        found = posts.records.list(SYSTEM, "posts", filters=filters, limit=1)
+        return found.total, len(read)
+
+    assert list_by(text="a") == (5, 0)  # now it is known to be large
+    assert list_by(text="a") == (5, 2)
+    assert list_by(known="1") == (1, 0)

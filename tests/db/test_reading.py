@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
 from collections import deque
+from contextlib import contextmanager
 from uuid import UUID
 
 import pytest
@@ -11,9 +14,9 @@ from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from tinybase import config
-from tinybase.db import Database, db, migrate, tables, utcnow
+from tinybase.db import Database, db, migrate, reading, tables, utcnow
 from tinybase.db.engine import prepare
-from tinybase.db.reading import Memory
+from tinybase.db.reading import Memory, Reader
 
 counters = tables.counters
 users = tables.users
@@ -145,3 +148,71 @@ def test_a_memory_makes_a_thing_anew_when_its_row_has_changed():
 
     assert [memory.of("a", (1, 2)), memory.of("a", (1, 2)), memory.of("a", (2, 2))] == [3, 3, 4]
     assert made == [(1, 2), (2, 2)]
+
+
+class Slow:
+    """Counts who reads, and keeps them where they are but for the main thread."""
+
+    def __init__(self, monkeypatch, *, waits: float) -> None:
+        self.began = threading.Semaphore(0)
+        self.may_end = threading.Event()
+        monkeypatch.setattr(Reader, "rows", self.rows)
+        monkeypatch.setattr(reading, "_LONGEST_WAIT_SECONDS", waits)
+
+    def rows(self, *arguments):
+        self.began.release()
+        if threading.current_thread() is not threading.main_thread():
+            assert self.may_end.wait(30)
+        return []
+
+    @contextmanager
+    def read_by(self, database):
+        thread = threading.Thread(target=database.scanner.rows, args=(None, {}))
+        thread.start()
+        try:
+            yield thread
+        finally:
+            self.may_end.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_who_goes_through_much_of_the_database_waits_for_who_is_at_it(database, monkeypatch):
+    slow = Slow(monkeypatch, waits=30)
+
+    with slow.read_by(database), slow.read_by(database) as second:
+        assert slow.began.acquire(timeout=30)
+        assert not slow.began.acquire(timeout=0.2)
+        slow.may_end.set()
+        second.join()
+        assert slow.began.acquire(timeout=0)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_nobody_waits_for_long_behind_who_goes_through_much_of_it(database, monkeypatch):
+    slow = Slow(monkeypatch, waits=0.01)
+
+    with slow.read_by(database), slow.read_by(database):
+        assert slow.began.acquire(timeout=30)
+        assert slow.began.acquire(timeout=30)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_who_takes_part_in_a_transaction_waits_for_nobody_who_reads(database, monkeypatch):
+    slow = Slow(monkeypatch, waits=30)
+
+    with slow.read_by(database), database.write() as work, work.shared():
+        assert slow.began.acquire(timeout=30)
+        began = time.monotonic()
+        database.scanner.rows(None, {})
+        assert time.monotonic() - began < 20
+
+
+def test_going_through_much_of_the_database_finds_the_same(database):
+    statement = database.scanner.statement(BY_NAME)
+    add(database, "one")
+
+    for _ in range(2):
+        assert database.scanner.rows(statement, {"name": "one"}) == [("one", 1)]
+    terminate_all(database)
+    assert database.scanner.one(statement, {"name": "one"}) == ("one", 1)

@@ -23,6 +23,7 @@ from .load import Connection
 COLLECTION = "entries"
 RECORDS = f"/api/collections/{COLLECTION}/records"
 BATCH = 5
+_TRIES = 10
 _SCHEMA = {
     "fields": [
         {"name": "key", "type": "string", "indexed": True},
@@ -69,6 +70,7 @@ class Client:
         self.name = name
         self.known: dict[str, set[Entry | None]] = {}
         self.ids: dict[str, str] = {}
+        self._noted: list[str] = []
         self.unanswered: list[Request] = []
         self.outcomes: Counter[str] = Counter()
         self.faults: list[str] = []
@@ -117,7 +119,7 @@ class Client:
             data = record["data"]
             stored[data["key"]] = Entry(data["n"], record["version"])
             if data["key"] in self.known:
-                self.ids[data["key"]] = record["id"]
+                self._note_id(record)
         wrong = [
             f"{key} is {stored.get(key)}, not {may_be}"
             for key, may_be in self.known.items()
@@ -148,19 +150,30 @@ class Client:
         answer = json.loads(body) if body else {}
         for record in [answer, *(item["record"] or {} for item in answer.get("results", ()))]:
             if "data" in record:
-                self.ids[record["data"]["key"]] = record["id"]
+                self._note_id(record)
+
+    def _note_id(self, record: dict[str, Any]) -> None:
+        key = record["data"]["key"]
+        if key not in self.ids:
+            self._noted.append(key)
+        self.ids[key] = record["id"]
 
     def _next(self) -> Request:
-        certain = [
-            key for key in self.ids if len(self.known[key]) == 1 and None not in self.known[key]
-        ]
         kind = self._chosen.random()
-        if kind < 0.4 or not certain:
+        key = None if kind < 0.4 else self._certain()
+        if key is None:
             return self._create()
-        key = self._chosen.choice(certain)
         if kind < 0.7:
             return self._update(key)
         return self._delete(key) if kind < 0.8 else self._batch(key)
+
+    def _certain(self) -> str | None:
+        """Return a record that is known to be there, if one is soon found."""
+        for _ in range(_TRIES if self._noted else 0):
+            key = self._chosen.choice(self._noted)
+            if len(self.known[key]) == 1 and None not in self.known[key]:
+                return key
+        return None
 
     def _new_key(self) -> str:
         self._number += 1

@@ -53,7 +53,7 @@ class Expressions(Protocol):
 
         It holds for other data too. ``None`` is that nothing is quicker than to look.
 
-        :param pattern: for LIKE.
+        :param pattern: for GLOB.
         """
 
     def is_null(self, spec: FieldSpec) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from tinybase.collections.access import Operation
-from tinybase.collections.answered import answered_columns, answered_texts, read_answered
+from tinybase.collections.answered import answered_columns, answered_text, read_answered
 from tinybase.collections.collection import Collection
 from tinybase.collections.expressions import expressions_of
 from tinybase.collections.query import NEWEST_FIRST, QueryBuilder, shape_of
@@ -23,7 +23,7 @@ from tinybase.collections.sight import Sight
 from tinybase.collections.spec import FieldSpec
 from tinybase.collections.terms import Condition, SortKey, Term
 from tinybase.db import Database
-from tinybase.db.reading import Statement
+from tinybase.db.reading import Reader, Statement
 from tinybase.db.totals import Totals
 from tinybase.errors import BadRequest
 
@@ -99,7 +99,7 @@ class RecordLists:
         :raises BadRequest: as :meth:`page` does.
         """
         found = self._find(wanted)
-        records = ",".join(_texts(wanted, found.rows))
+        records = _as_json(wanted, found.rows)
         rest = {
             "total": found.total,
             "limit": wanted.limit,
@@ -127,8 +127,9 @@ class RecordLists:
         plan, values = self._planned(
             sight.collection, wanted.filters, wanted.sort, conditions, only_of
         )
-        rows = self._rows(wanted, plan, values)
-        total = self._total(wanted, plan, values, len(rows)) if wanted.count else None
+        reader = self._scans.reader(wanted.collection, plan.missing)
+        rows = self._rows(wanted, plan, values, reader)
+        total = self._total(wanted, plan, values, reader, len(rows)) if wanted.count else None
         if plan.missing:
             self._scans.notice(wanted.collection, plan.missing)
         # One more than was asked for tells whether there is a next page.
@@ -139,12 +140,17 @@ class RecordLists:
         return _Found(page, total, next_cursor)
 
     def _total(
-        self, wanted: ListRequest, plan: ListPlan, values: Mapping[str, Any], found: int
+        self,
+        wanted: ListRequest,
+        plan: ListPlan,
+        values: Mapping[str, Any],
+        reader: Reader,
+        found: int,
     ) -> int:
         """Return how many records the list has; one that fits on a page has been counted."""
         if wanted.cursor is None and not wanted.offset and found <= wanted.limit:
             return found
-        return self._totals.of(plan.count, values)
+        return self._totals.of(reader, plan.count, values)
 
     def _planned(
         self,
@@ -187,17 +193,19 @@ class RecordLists:
             self._plans[key] = plan
         return plan
 
-    def _rows(self, wanted: ListRequest, plan: ListPlan, values: Mapping[str, Any]) -> Rows:
+    def _rows(
+        self, wanted: ListRequest, plan: ListPlan, values: Mapping[str, Any], reader: Reader
+    ) -> Rows:
         most = wanted.limit + 1
         if wanted.cursor is None:
             page = {**values, "limit": most, "offset": wanted.offset}
-            return self._reader.rows(plan.page, page)
+            return reader.rows(plan.page, page)
         place = self._place(wanted, wanted.cursor, plan, values)
         values = {**values, **bound_place(plan.query.keys, place)}
         rows: Rows = []
         for statement in plan.after(nulls_of(place)):
             if len(rows) < most:
-                rows += self._reader.rows(statement, {**values, "limit": most - len(rows)})
+                rows += reader.rows(statement, {**values, "limit": most - len(rows)})
         return rows
 
     def _place(
@@ -241,7 +249,8 @@ def _record(wanted: ListRequest, row: Sequence[Any]) -> RecordRow:
     return wanted.sight.shown(read_answered(wanted.collection, row)).only(wanted.specs)
 
 
-def _texts(wanted: ListRequest, rows: Sequence[Sequence[Any]]) -> list[str]:
+def _as_json(wanted: ListRequest, rows: Sequence[Sequence[Any]]) -> str:
+    """Return records as JSON objects, parted by commas."""
     if wanted.sight.is_plain:
-        return answered_texts(wanted.collection.compiled, rows, wanted.specs)
-    return [_record(wanted, row).as_json().decode() for row in rows]
+        return answered_text(wanted.collection, rows, wanted.specs)
+    return ",".join([_record(wanted, row).as_json().decode() for row in rows])

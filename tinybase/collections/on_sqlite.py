@@ -90,8 +90,10 @@ class SqliteExpressions:
 
     def sieve(self, pattern: BindParameter[Any]) -> ColumnElement[bool] | None:
         """Return a condition that is quick to see and holds for all data with a text in it."""
-        # It takes less than half of the time that it takes to find the place of a field.
-        return literal_column("records.data", Text()).like(pattern)
+        # It takes less than half of the time that it takes to find the place of a field, and
+        # less than LIKE, which looks for capital letters as well.
+        fits: ColumnElement[bool] = literal_column("records.data", Text()).op("GLOB")(pattern)
+        return fits
 
     def is_null(self, spec: FieldSpec) -> ColumnElement[bool]:
         """Return whether a field of any type is null or absent."""

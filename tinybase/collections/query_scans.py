@@ -18,6 +18,7 @@ from tinybase.collections.expressions import RECORDS, in_collection
 from tinybase.collections.spec import FieldSpec
 from tinybase.collections.terms import SortKey, Term
 from tinybase.db import Database, tables, utcnow
+from tinybase.db.reading import Reader
 from tinybase.db.upsert import insert
 from tinybase.errors import TinyBaseError
 
@@ -31,6 +32,7 @@ LARGE = 10_000
 _NARROWING = frozenset({"eq", "in", "gt", "gte", "lt", "lte", "startswith"})
 _INDEXED_COLUMNS = frozenset({"id", "owner_id", "created_at"})
 _ASK_AGAIN_SECONDS = 60.0
+_NEVER = float("inf")
 
 
 def fields_without_index(
@@ -81,6 +83,11 @@ class Scans:
         self._database = database
         self._ask_at: dict[tuple[object, str], float] = {}
 
+    def reader(self, collection: Collection, missing: Sequence[str]) -> Reader:
+        """Return what reads a list of the collection that lacks an index on these fields."""
+        is_large = any(self._ask_at.get((collection.id, name)) == _NEVER for name in missing)
+        return self._database.scanner if is_large else self._database.reader
+
     def notice(self, collection: Collection, names: Sequence[str]) -> None:
         """Take note that lists need the fields; whether the collection is large is seen here.
 
@@ -92,7 +99,7 @@ class Scans:
             return
         is_large = self._is_large(collection)
         for name in due:
-            again = float("inf") if is_large else now + _ASK_AGAIN_SECONDS
+            again = _NEVER if is_large else now + _ASK_AGAIN_SECONDS
             self._ask_at[collection.id, name] = again
         if is_large:
             self._database.soon(lambda: self._note(collection, due))

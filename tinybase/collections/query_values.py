@@ -12,7 +12,12 @@ from tinybase.collections.messages import reason_of
 from tinybase.collections.spec import FieldSpec, Kind
 from tinybase.errors import BadRequest
 
-_ESCAPED = frozenset("\"\\/<>&'\x7f")
+_SPECIAL = frozenset("\"\\/<>&'\x7f*?[")
+"""What JSON may be written with in another way, and what is a wildcard."""
+
+_COMMON = "zqxjkvbygwpfm0123456789ucdlhrsntioae ,:"
+"""The signs that there are most of in English and in JSON, the rarer ones first."""
+
 _LONGEST_PATTERN = 200
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
@@ -63,13 +68,20 @@ def read_text(value: object) -> str:
 
 
 def pattern_of(text: str) -> str:
-    """Return a pattern for LIKE that fits to all JSON in which there is a text, and to more.
+    """Return a pattern for GLOB that fits to all JSON in which there is a text, and to more.
 
     Letters, digits and most other signs of ASCII are stored in one way only, whoever wrote
-    the JSON. Wildcards in the text fit to themselves too.
+    the JSON.
     """
     is_plain = len(text) <= _LONGEST_PATTERN and text.isascii() and text.isprintable()
-    return f'%"{text}"%' if is_plain and not _ESCAPED & set(text) else "%"
+    if not is_plain or not _SPECIAL.isdisjoint(text):
+        return "*"
+    if not text:
+        return '*""*'
+    # It looks closer wherever the first sign is, so that is a rare one of the first half.
+    half = (len(text) + 1) // 2
+    start = min(range(half), key=lambda place: _COMMON.find(text[place]))
+    return f'*{text[start:]}"*'
 
 
 def read_item(spec: FieldSpec, value: object) -> tuple[str | None, float | None, str | None]:

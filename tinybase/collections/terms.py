@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinybase.errors import BadRequest
 
@@ -27,8 +27,7 @@ FILTER_KEY = re.compile(r"filter\[([^\[\]]*)\](?:\[([^\[\]]*)\])?")
 _PART = re.compile(r"(?:[^\\,]|\\.|\\$)*", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(NamedTuple):
     """One condition. Values are texts from a query string, or Python values from code."""
 
     field: str
@@ -48,8 +47,7 @@ class Condition:
     refuse: Callable[[BadRequest], object]
 
 
-@dataclass(frozen=True, slots=True)
-class SortKey:
+class SortKey(NamedTuple):
     """One field to sort by."""
 
     field: str

@@ -38,7 +38,7 @@ from tinybase.errors import Conflict, Fault, Invalid, TinyBaseError, Unauthentic
 COLLECTIONS = tables.collections
 USERS = tables.users
 
-_COLLECTION_ID = COLUMNS.index("collection_id")
+_COLLECTION_ID = len(COLUMNS)
 _VERSION = COLUMNS.index("version")
 
 
@@ -56,7 +56,8 @@ class RecordStatements:
             for name in ("data", "version", "updated_at")
         }
         owner = {"owner_id": bindparam("owner_id", type_=RECORDS.c.owner_id.type)}
-        by_id = select(*answered_columns(database.engine)).where(RECORDS.c.id == bindparam("id"))
+        columns = answered_columns(database.engine, "collection_id")
+        by_id = select(*columns).where(RECORDS.c.id == bindparam("id"))
         user = select(USERS.c.id).where(USERS.c.id == bindparam("id"))
         self.find = database.statement(by_id.with_for_update())
         self.insert = database.statement(RECORDS.insert())
@@ -319,7 +320,7 @@ class Writing:
 
     def _record(self, record_id: UUID, row: Sequence[Any]) -> RecordRow:
         """Return a row of :func:`answered_columns`, of this collection, as it is stored."""
-        _, _, owner_id, data, version, created_at, updated_at = row
+        _, owner_id, data, version, created_at, updated_at, _ = row
         return RecordRow(
             record_id,
             self.collection.id,

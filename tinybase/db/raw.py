@@ -60,12 +60,20 @@ def _binder(
 
 
 class RawConnections:
-    """Connections of the driver, which are in no transaction as long as nobody has them."""
+    """Connections of the driver, which are in no transaction as long as nobody has them.
 
-    def __init__(self, engine: Engine) -> None:
+    :param most_free: how many are kept for whoever comes next.
+    :param setup: a statement that each begins with.
+    """
+
+    def __init__(
+        self, engine: Engine, *, most_free: int = _MOST_FREE, setup: str | None = None
+    ) -> None:
         self.error = engine.dialect.loaded_dbapi.Error
         self.free: deque[Any] = deque()
         self._engine = engine
+        self._most_free = most_free
+        self._setup = setup
         self._is_disposed = False
         self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "BEGIN"
         event.listen(engine, "engine_disposed", self._close)
@@ -85,11 +93,13 @@ class RawConnections:
         if self._engine.dialect.name == "postgresql":
             connection.rollback()
             connection.autocommit = True
+        if self._setup is not None:
+            connection.execute(self._setup)
         return connection
 
     def give_back(self, connection: Any) -> None:
         """Keep a connection for whoever comes next, unless nobody will."""
-        if len(self.free) >= _MOST_FREE:
+        if len(self.free) >= self._most_free:
             connection.close()
             return
         self.free.append(connection)

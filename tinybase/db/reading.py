@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -9,9 +10,11 @@ from sqlalchemy import Connection, Engine, Select
 
 from tinybase.db.raw import RawConnections, Rows, Statement
 
-__all__ = ["Memory", "Reader", "Rows", "Statement"]
+__all__ = ["Memory", "Reader", "Rows", "Scanner", "Statement"]
 
 _MOST_KNOWN = 10_000
+_SCANNER_CACHE_KIB = 64 * 1024
+_LONGEST_WAIT_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -86,3 +89,33 @@ class Reader:
         """Return the only row that a statement finds now, or ``None``."""
         rows = self.rows(statement, values)
         return rows[0] if rows else None
+
+
+class Scanner(Reader):
+    """Runs statements that go through much of an SQLite database, one after another.
+
+    Each takes all of a core, so at once they would not be done any sooner. They share a
+    connection that keeps what it has read, which is most of what the next one needs.
+    Nobody waits for long behind one that takes a second.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        fallback: Callable[[str, Any], Rows],
+        joined_to: Callable[[], Connection | None],
+    ) -> None:
+        setup = f"PRAGMA cache_size = -{_SCANNER_CACHE_KIB}"
+        connections = RawConnections(engine, most_free=1, setup=setup)
+        super().__init__(engine, connections, fallback, joined_to)
+        self._turn = threading.Lock()
+
+    def rows(self, statement: Statement, values: Mapping[str, Any]) -> Rows:
+        """Return the rows that a statement finds now."""
+        # Whoever takes part in a transaction may hold the lock that others wait for.
+        has_turn = self._joined_to() is None and self._turn.acquire(timeout=_LONGEST_WAIT_SECONDS)
+        try:
+            return super().rows(statement, values)
+        finally:
+            if has_turn:
+                self._turn.release()

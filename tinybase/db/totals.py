@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from tinybase.db.raw import Statement
+from tinybase.db.reading import Reader, Statement
 from tinybase.db.units import Joint
 from tinybase.db.work import Database
 
@@ -23,29 +23,24 @@ class Totals:
 
     def __init__(self, database: Database) -> None:
         self._engine = database.engine
-        self._reader = database.reader
         self._connections = database.raw
         self._can_tell = database.engine.dialect.name == "sqlite"
         self._known: dict[Hashable, tuple[_State, int]] = {}
 
-    def of(self, statement: Statement, values: Mapping[str, Any]) -> int:
-        """Return the number that a statement finds now."""
+    def of(self, reader: Reader, statement: Statement, values: Mapping[str, Any]) -> int:
+        """Return the number that a statement finds now, read by the reader if need be."""
         # The state first: what is written while we count makes it another one for the next.
         state = self._state()
         if state is None:
-            return self._count(statement, values)
+            return _count(reader, statement, values)
         key = statement.text, statement.bound(values)
         known = self._known.get(key)
         if known is not None and known[0] == state:
             return known[1]
-        total = self._count(statement, values)
+        total = _count(reader, statement, values)
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         self._known[key] = state, total
-        return total
-
-    def _count(self, statement: Statement, values: Mapping[str, Any]) -> int:
-        total: int = self._reader.rows(statement, values)[0][0]
         return total
 
     def _state(self) -> _State | None:
@@ -67,3 +62,8 @@ class Totals:
         state = connection, connection.total_changes, version
         self._connections.give_back(connection)
         return state
+
+
+def _count(reader: Reader, statement: Statement, values: Mapping[str, Any]) -> int:
+    total: int = reader.rows(statement, values)[0][0]
+    return total

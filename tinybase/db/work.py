@@ -13,7 +13,7 @@ from tinybase.db.groups import RawUnit
 from tinybase.db.loans import Loans
 from tinybase.db.queue import WriteQueue
 from tinybase.db.raw import RawConnections, Rows, Statement
-from tinybase.db.reading import Reader
+from tinybase.db.reading import Reader, Scanner
 from tinybase.db.units import Callback, Joint, RawWork, Runner, Unit, Work
 
 __all__ = ["Database", "Joint", "RawWork", "Runner", "Unit", "Work", "run_now"]
@@ -28,8 +28,9 @@ def run_now(callbacks: Sequence[Callback]) -> None:
 class Database:
     """The services' door to an engine.
 
-    ``reader`` is the fast door, for statements that are run over and over; :meth:`write_raw`
-    is the one for what they change.
+    ``reader`` is the fast door, for statements that are run over and over, ``scanner`` the one
+    for those of them that go through much of the database; :meth:`write_raw` is the one for
+    what they change.
 
     :param runner: runs what was asked for with ``Work.after_commit``. The application
         gives the host's dispatcher, which bounds how long a request waits for it.
@@ -48,6 +49,9 @@ class Database:
         self.engine = engine
         self.raw = RawConnections(engine)
         self.reader = Reader(engine, self.raw, self._read_slowly, self._joined_to)
+        self.scanner = self.reader
+        if engine.dialect.name == "sqlite":
+            self.scanner = Scanner(engine, self._read_slowly, self._joined_to)
         # Half of it, so that who waits has a turn before the time is over.
         self.loans = Loans(engine, busy_seconds / 2)
         self._queue = WriteQueue.of(engine, busy_seconds)
