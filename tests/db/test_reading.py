@@ -106,6 +106,16 @@ def test_a_connection_that_is_given_back_while_the_engine_ends_is_closed(databas
         driver.execute("SELECT 1")
 
 
+def test_no_more_connections_are_kept_than_are_needed(database):
+    taken = [database.raw.new() for _ in range(20)]
+    for connection in taken:
+        database.raw.give_back(connection)
+
+    assert len(database.raw.free) == (6 if database.engine.dialect.name == "sqlite" else 16)
+    with pytest.raises((sqlite3.Error, database.engine.dialect.dbapi.Error)):
+        taken[-1].execute("SELECT 1")
+
+
 def test_a_connection_that_is_gone_costs_nobody_an_answer(database):
     statement = database.reader.statement(BY_NAME)
     add(database, "one")

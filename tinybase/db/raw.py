@@ -14,7 +14,10 @@ from typing import Any
 from sqlalchemy import Delete, Engine, Insert, Select, Update, event
 from sqlalchemy.exc import DBAPIError
 
-_MOST_FREE = 16
+_MOST_FREE = {"sqlite": 6, "postgresql": 16}
+"""How many connections are kept. Readers and writers wait for one another on SQLite, so more are
+seldom needed there, and each remembers megabytes of what it has read.
+"""
 
 Rows = list[tuple[Any, ...]]
 
@@ -67,12 +70,12 @@ class RawConnections:
     """
 
     def __init__(
-        self, engine: Engine, *, most_free: int = _MOST_FREE, setup: str | None = None
+        self, engine: Engine, *, most_free: int | None = None, setup: str | None = None
     ) -> None:
         self.error = engine.dialect.loaded_dbapi.Error
         self.free: deque[Any] = deque()
         self._engine = engine
-        self._most_free = most_free
+        self._most_free = most_free or _MOST_FREE[engine.dialect.name]
         self._setup = setup
         self._is_disposed = False
         self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "BEGIN"
