@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tinybase.collections.query_values import pattern_of
+from tinybase.collections.query_values import part_of
 
 WRITERS: dict[str, Callable[[Any], str]] = {
     "ours": lambda data: orjson.dumps(data).decode(),
@@ -36,18 +36,17 @@ def texts() -> list[str]:
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_all_json_in_which_a_text_is_fits_to_its_pattern(writer):
+def test_all_json_in_which_a_text_is_has_its_part(writer):
     write = WRITERS[writer]
     with closing(sqlite3.connect(":memory:")) as database:
         for text in texts():
             stored = write({"a": 1, "field": text, "b": "end"})
-            fits = database.execute("SELECT ? GLOB ?", (stored, pattern_of(text))).fetchone()
+            assert part_of(text) in stored
+            fits = database.execute("SELECT ? GLOB ?", (stored, f"*{part_of(text)}*")).fetchone()
             assert fits == (1,), (text, stored)
 
 
-def test_other_json_seldom_fits():
+def test_other_json_seldom_has_it():
     others = orjson.dumps({"state": "closed", "in_progress": "open to all", "n": "opened"}).decode()
-    with closing(sqlite3.connect(":memory:")) as database:
-        for text in ("open", "on hold", "c7", "Zebra", ""):
-            fits = database.execute("SELECT ? GLOB ?", (others, pattern_of(text))).fetchone()
-            assert fits == (0,), text
+    for text in ("open", "on hold", "c7", "Zebra", ""):
+        assert part_of(text) not in others

@@ -48,12 +48,10 @@ class Expressions(Protocol):
     ) -> ColumnElement[bool]:
         """Return whether a list has a text, a number, or one of the words true and false."""
 
-    def sieve(self, pattern: Parameter) -> ColumnElement[bool] | None:
-        """Return a condition that is quick to see and holds for all data with a text in it.
+    def sieved(self, part: Parameter, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+        """Return a condition that can hold only where the JSON has a part.
 
-        It holds for other data too. ``None`` is that nothing is quicker than to look.
-
-        :param pattern: for GLOB.
+        Where it has not, which is quick to see, the condition is not looked at.
         """
 
     def is_null(self, spec: FieldSpec) -> ColumnElement[bool]:

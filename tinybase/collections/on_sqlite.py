@@ -88,12 +88,15 @@ class SqliteExpressions:
             )
         )
 
-    def sieve(self, pattern: BindParameter[Any]) -> ColumnElement[bool] | None:
-        """Return a condition that is quick to see and holds for all data with a text in it."""
-        # It takes less than half of the time that it takes to find the place of a field, and
-        # less than LIKE, which looks for capital letters as well.
-        fits: ColumnElement[bool] = literal_column("records.data", Text()).op("GLOB")(pattern)
-        return fits
+    def sieved(
+        self, part: BindParameter[Any], condition: ColumnElement[bool]
+    ) -> ColumnElement[bool]:
+        """Return a condition that can hold only where the JSON has a part."""
+        # To look for that takes less than half of the time that it takes to find the place of
+        # a field, and less by GLOB than by LIKE, which looks for capital letters as well.
+        star = literal_column("'*'", Text())
+        has_part = literal_column("records.data", Text()).op("GLOB")(star + part + star)
+        return and_(has_part, condition)
 
     def is_null(self, spec: FieldSpec) -> ColumnElement[bool]:
         """Return whether a field of any type is null or absent."""

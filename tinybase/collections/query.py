@@ -37,7 +37,7 @@ from tinybase.collections.expressions import RECORDS, Expressions, in_collection
 from tinybase.collections.query_keyset import Key, Nulls, Place, after
 from tinybase.collections.query_values import (
     bad_filter,
-    pattern_of,
+    part_of,
     read_flag,
     read_item,
     read_text,
@@ -269,17 +269,14 @@ class QueryBuilder:
     def _sieved(self, target: _Target, name: str) -> _Condition:
         """Return the condition for a text that all records have to be searched for."""
         same = bindparam(name, type_=target.bound_type)
-        pattern = bindparam(f"{name}_pattern", type_=Text())
-        sieve = self._expressions.sieve(pattern)
-        if sieve is None:
-            return _Condition(target.value == same, [same.key], partial(self._read, target))
+        part = bindparam(f"{name}_part", type_=Text())
 
         def read(value: object) -> tuple[Any, str]:
             text = self._read(target, value)
-            return text, pattern_of(text)
+            return text, part_of(text)
 
-        where = and_(sieve, target.value == same)
-        return _Condition(where, [same.key, pattern.key], read, is_split=True)
+        where = self._expressions.sieved(part, target.value == same)
+        return _Condition(where, [same.key, part.key], read, is_split=True)
 
     def _has_item(self, spec: FieldSpec, name: str) -> _Condition:
         text = bindparam(f"{name}_text", type_=Text())

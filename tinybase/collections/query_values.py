@@ -18,7 +18,7 @@ _SPECIAL = frozenset("\"\\/<>&'\x7f*?[")
 _COMMON = "zqxjkvbygwpfm0123456789ucdlhrsntioae ,:"
 """The signs that there are most of in English and in JSON, the rarer ones first."""
 
-_LONGEST_PATTERN = 200
+_LONGEST_PART = 200
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
@@ -67,21 +67,21 @@ def read_text(value: object) -> str:
     return text
 
 
-def pattern_of(text: str) -> str:
-    """Return a pattern for GLOB that fits to all JSON in which there is a text, and to more.
+def part_of(text: str) -> str:
+    """Return a part of all JSON in which there is a text, and of little else.
 
     Letters, digits and most other signs of ASCII are stored in one way only, whoever wrote
-    the JSON.
+    the JSON. There are no wildcards of GLOB in it.
     """
-    is_plain = len(text) <= _LONGEST_PATTERN and text.isascii() and text.isprintable()
+    is_plain = len(text) <= _LONGEST_PART and text.isascii() and text.isprintable()
     if not is_plain or not _SPECIAL.isdisjoint(text):
-        return "*"
+        return ""
     if not text:
-        return '*""*'
-    # It looks closer wherever the first sign is, so that is a rare one of the first half.
+        return '""'
+    # Whoever looks for it stops wherever its first sign is, so that is a rare one.
     half = (len(text) + 1) // 2
     start = min(range(half), key=lambda place: _COMMON.find(text[place]))
-    return f'*{text[start:]}"*'
+    return f'{text[start:]}"'
 
 
 def read_item(spec: FieldSpec, value: object) -> tuple[str | None, float | None, str | None]:
