@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import Postgres
 from github import Hub
 from serving import Answer, Server, clean_environment, tinybase
 
@@ -36,10 +38,16 @@ class Site:
     instance: Path
     hub: Hub
     plugin: str
+    database: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what commands and servers need."""
+        return {**self.hub.environment, **self.database}
 
     def run(self, *arguments: str) -> str:
         """Run one command, which must succeed, and return what it printed."""
-        done = tinybase(*arguments, instance=self.instance, env=self.hub.environment)
+        done = tinybase(*arguments, instance=self.instance, env=self.environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -50,7 +58,11 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     name: str = request.module.PLUGIN
     folder = tmp_path_factory.mktemp(name)
     site = Site(folder / "instance", Hub(folder / "github"), name)
-    made = tinybase("init", site.instance, "--admin-email", ADMIN, "--admin-password", PASSWORD)
+    if os.environ.get("TINYBASE_TEST_DATABASE") == "postgresql":
+        postgres: Postgres = request.getfixturevalue("postgres")
+        site.database = postgres.new_database(name.replace("-", "_"))
+    admin = ("--admin-email", ADMIN, "--admin-password", PASSWORD)
+    made = tinybase("init", site.instance, *admin, env=site.environment)
     assert made.returncode == 0, made.stderr
     shutil.copytree(PLUGINS / name, site.hub.folder / "user" / name, ignore=left_by_tools)
     site.hub.git(name, "init", "--quiet", "--initial-branch=main")
@@ -79,7 +91,7 @@ class Client:
 @pytest.fixture(scope="module")
 def client(site: Site) -> Iterator[Client]:
     """Return an admin at a server with two workers."""
-    with Server(site.instance, "--workers", "2", env=site.hub.environment) as server:
+    with Server(site.instance, "--workers", "2", env=site.environment) as server:
         client = Client(server, server.login(ADMIN, PASSWORD))
         notes = {"name": "notes", "schema": {"fields": [{"name": "name"}]}}
         assert client.ask("POST", "/api/collections", notes).status == 201
