@@ -63,7 +63,12 @@ class Handover:
         self._due, self._successor, self._leaving = [], None, {}
 
     def take(self, place: int) -> WorkerProcess | None:
-        """Return the successor that is already there for a place that died, if it lives."""
+        """Return the successor that is already there for a place that died, if it lives.
+
+        Whoever comes to that place now is new, and need not be replaced.
+        """
+        if place in self._due:
+            self._due.remove(place)
         successor = self._successor
         if successor is None or successor.idx != place or successor.inner.exitcode is not None:
             return None
