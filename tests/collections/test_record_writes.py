@@ -7,8 +7,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import Text, cast, select
 
 from tinybase.actors import SYSTEM
+from tinybase.collections.expressions import RECORDS
 from tinybase.collections.preconditions import Versions, parse_versions
 from tinybase.db import utcnow
 from tinybase.errors import (
@@ -369,3 +371,16 @@ def test_a_collection_counts_its_versions(room):
         room.collections.update("nope", label="x")
     with pytest.raises(NotFound):
         room.collections.delete("nope")
+
+
+def test_records_are_stored_in_one_form_past_sqlalchemy_or_by_it(room):
+    room.make("notes", {"name": "text", "type": "string"}, {"name": "n", "type": "list[int]"})
+    record = room.records.create(SYSTEM, "notes", {"text": "a", "n": [1, 2]})
+    with room.database.write() as work:
+        stored = work.connection.execute(select(RECORDS)).one()._asdict()
+        work.connection.execute(RECORDS.insert().values({**stored, "id": uuid4()}))
+
+    with room.database.connect() as connection:
+        texts = connection.scalars(select(cast(RECORDS.c.data, Text))).all()
+    assert record.data == stored["data"]
+    assert texts == ['{"text":"a","n":[1,2]}'] * 2
