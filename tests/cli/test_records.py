@@ -70,6 +70,46 @@ def test_what_makes_no_collection_is_1(
     assert error.count("\n") == 1
 
 
+def test_update_changes_what_is_given_and_keeps_the_rest(run: Run, posts: Path) -> None:
+    fields = [*json.loads(SCHEMA)["fields"], {"name": "text", "type": "string", "default": "-"}]
+    make(run, "one")
+
+    changed = run(
+        *("collections", "update", "posts", "--schema", "-", "--json"),
+        stdin=json.dumps({"fields": fields}),
+    ).json
+    told = run("collections", "update", "posts", "--label", "Posts").err
+
+    assert (changed["schema"]["fields"], changed["label"]) == (fields, "posts")
+    assert told == "Changed the collection posts; it is version 3 now.\n"
+    assert run("collections", "show", "posts", "--json").json["schema"] == changed["schema"]
+    (record,) = run("records", "list", "posts", "--json").json
+    assert record["data"]["text"] == "-"
+
+
+def test_update_refuses_what_records_do_not_fit_unless_it_is_forced(run: Run, posts: Path) -> None:
+    made = make(run, "one", 3)
+    change = ("collections", "update", "posts", "--schema")
+    strict = '{"fields": [{"name": "stars", "type": "integer", "max": 2}]}'
+    unique = '{"fields": [{"name": "stars", "type": "integer", "unique": true}]}'
+
+    report = run(*change, strict, "--dry-run", "--json", code=1).json
+    assert (report["valid"], report["records_checked"]) == (False, 1)
+    assert report["conflicts"][0]["record_id"] == made["id"]
+    shown = run(*change, strict, "--dry-run", code=1).out.splitlines()[-1].split(maxsplit=2)
+    assert shown == [made["id"], "stars", "Must be at most 2."]
+    assert "or force it" in run(*change, strict, code=1).err
+    assert run(*change, unique, "--dry-run").out == "Checked 1 record; all of them fit.\n"
+    assert run("collections", "show", "posts", "--json").json["version"] == 1
+    run(*change, strict, "--force")
+    assert run("collections", "show", "posts", "--json").json["version"] == 2
+
+
+def test_update_wants_to_know_what_to_change(run: Run, posts: Path) -> None:
+    assert "--label, --schema or --options" in run("collections", "update", "posts", code=2).err
+    assert "nope" in run("collections", "update", "nope", "--label", "x", code=1).err
+
+
 def test_an_empty_collection_is_deleted_without_a_question(run: Run, posts: Path) -> None:
     run("collections", "delete", "posts")
 

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from tinybase.actors import SYSTEM
 from tinybase.api.collections import CollectionResponse
 from tinybase.cli import context
 from tinybase.cli.documents import read_object
-from tinybase.cli.output import confirm, details, emit_json, json_option, note, table, yes_option
+from tinybase.cli.output import (
+    confirm,
+    counted,
+    details,
+    emit_json,
+    json_option,
+    note,
+    table,
+    yes_option,
+)
+from tinybase.collections.changes import Report
+from tinybase.collections.compiled import DATA
+from tinybase.config import Config
+from tinybase.errors import Fault
 
 name_argument = click.argument("name")
+schema_option = click.option(
+    "--schema", metavar="JSON", help="The fields, as in the REST API; - reads stdin."
+)
+options_option = click.option(
+    "--options", metavar="JSON", help="Access rules and more, as in the REST API."
+)
 
 _NONE = (
     "There are none. Make one with tinybase collections create NAME; "
@@ -20,7 +41,7 @@ _NONE = (
 
 @click.group("collections")
 def command() -> None:
-    """List, show, create, delete and disown collections."""
+    """List, show, create, update, delete and disown collections."""
 
 
 @command.command("list")
@@ -61,8 +82,8 @@ def show(*, name: str, as_json: bool) -> None:
 @command.command("create")
 @name_argument
 @click.option("--label", help="What people read. Default: the name.")
-@click.option("--schema", metavar="JSON", help="The fields, as in the REST API; - reads stdin.")
-@click.option("--options", metavar="JSON", help="Access rules and more, as in the REST API.")
+@schema_option
+@options_option
 @json_option
 def create(
     *, name: str, label: str | None, schema: str | None, options: str | None, as_json: bool
@@ -80,13 +101,85 @@ def create(
         made = services.collections.create(
             name,
             label=label,
-            schema=None if schema is None else read_object(schema, services.config),
-            options=None if options is None else read_object(options, services.config),
+            schema=_read(schema, services.config),
+            options=_read(options, services.config),
         )
     if as_json:
         emit_json(CollectionResponse().dump(made))
     else:
         note(f"Made the collection {made.name}.")
+
+
+@command.command("update")
+@name_argument
+@click.option("--label", help="What people read.")
+@schema_option
+@options_option
+@click.option("--dry-run", is_flag=True, help="Report which records would not fit; do nothing.")
+@click.option("--force", is_flag=True, help="Change the schema although records do not fit it.")
+@json_option
+def update(
+    *,
+    name: str,
+    label: str | None,
+    schema: str | None,
+    options: str | None,
+    dry_run: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Change a collection, while it is being written to.
+
+    What is given takes the place of the whole; the rest stays. Fields that are no more in
+    --schema are not shown any more. A dry run ends with 1 if records would not fit.
+
+    \b
+    Examples:
+      tinybase collections show notes --json > notes.json
+      tinybase collections update notes --schema "$(jq .schema notes.json)" --dry-run
+      tinybase collections update notes --label Notes
+    """
+    if label is None and schema is None and options is None:
+        raise click.UsageError("Say what to change: --label, --schema or --options.")
+    with context.services(load=True) as services:
+        changes: dict[str, Any] = {
+            "label": label,
+            "schema": _read(schema, services.config),
+            "options": _read(options, services.config),
+        }
+        if dry_run:
+            _tell(services.collections.check(name, **changes), as_json=as_json)
+            return
+        changed = services.collections.update(name, **changes, force=force)
+    if as_json:
+        emit_json(CollectionResponse().dump(changed))
+    else:
+        note(f"Changed the collection {changed.name}; it is version {changed.version} now.")
+
+
+def _read(document: str | None, config: Config) -> dict[str, Any] | None:
+    return None if document is None else read_object(document, config)
+
+
+def _tell(report: Report, *, as_json: bool) -> None:
+    """Print what a change of schema would meet with, and end with 1 if it would be refused."""
+    if as_json:
+        emit_json(report.as_dict())
+    else:
+        conflicts = [*report.duplicates, *report.invalid]
+        rows = [
+            {"record": each.record_id, "field": _field(fault), "why": fault.msg}
+            for each in conflicts
+            for fault in each.faults
+        ]
+        checked = counted(report.records_checked, "record")
+        table(rows, ["Record", "Field", "Why"], empty=f"Checked {checked}; all of them fit.")
+    if report.conflicts:
+        click.get_current_context().exit(1)
+
+
+def _field(fault: Fault) -> str:
+    return ".".join(map(str, fault.loc[len(DATA) :]))
 
 
 @command.command("disown")

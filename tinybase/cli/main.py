@@ -31,7 +31,7 @@ _COMMANDS: Mapping[str, str] = {
     "demo": "Serve an example instance from a temporary folder, for a first look.",
     "admin": "Add administrators.",
     "users": "List, show, disable, enable and delete users.",
-    "collections": "List, show, create and delete collections.",
+    "collections": "List, show, create, update and delete collections.",
     "records": "Read and write the records of a collection.",
     "functions": "Write, list and call server functions.",
     "extensions": "Install and manage extensions.",

@@ -87,7 +87,7 @@ class Report:
         if self.duplicates:
             detail = "Records have the same value of a field that is to be unique; change them."
         elif self.invalid and not force:
-            detail = "Records do not fit the new schema; change them first, or use force=true."
+            detail = "Records do not fit the new schema; change them first, or force it."
         else:
             return
         raise Conflict(detail, code="schema_conflict", conflicts=self.conflicts)
