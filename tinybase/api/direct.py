@@ -10,6 +10,7 @@ application more to do than we have.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,27 @@ class _Node:
         self.endpoints: dict[str, Endpoint] = {}
 
 
+class Lane:
+    """Lets readers through one by one, as long as they are quick."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken_at = 0.0
+
+    def enter(self) -> bool:
+        """Wait for one's turn, but not for long; say whether it has come, until :meth:`leave`."""
+        if not self._lock.acquire(blocking=False):
+            is_slow = time.monotonic() - self._taken_at > _LONGEST_WAIT_SECONDS
+            if is_slow or not self._lock.acquire(timeout=_LONGEST_WAIT_SECONDS):
+                return False
+        self._taken_at = time.monotonic()
+        return True
+
+    def leave(self) -> None:
+        """Let the next one through."""
+        self._lock.release()
+
+
 class DirectEntry:
     """A WSGI application that stands in front of Flask's.
 
@@ -62,7 +84,7 @@ class DirectEntry:
         self._answer_error = answer_error
         self._flask: WSGIApplication = app.wsgi_app
         self._tree = _Node()
-        self._lane = threading.Lock()
+        self._lane = Lane()
         self._in_lane = ("GET",) if one_by_one else ()
         for path, endpoint in endpoints:
             self._add(path, endpoint)
@@ -76,9 +98,7 @@ class DirectEntry:
         # Readers let go of Python's lock for every statement; of several threads another one
         # takes it then for up to 5 ms. One after another they are answered sooner, and nobody
         # waits for long behind a slow one.
-        has_lane = environ["REQUEST_METHOD"] in self._in_lane and self._lane.acquire(
-            timeout=_LONGEST_WAIT_SECONDS
-        )
+        has_lane = environ["REQUEST_METHOD"] in self._in_lane and self._lane.enter()
         token = enter(environ)
         try:
             reply = self._answer(*found, environ)
@@ -87,7 +107,7 @@ class DirectEntry:
         finally:
             leave(token)
             if has_lane:
-                self._lane.release()
+                self._lane.leave()
         return reply.send(start_response)
 
     def _add(self, path: str, endpoint: Endpoint) -> None:
