@@ -14,9 +14,10 @@ from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from tinybase import config
-from tinybase.db import Database, db, migrate, reading, tables, utcnow
+from tinybase.db import Database, db, migrate, tables, utcnow
 from tinybase.db.engine import prepare
 from tinybase.db.reading import Memory, Reader
+from tinybase.lane import Lane
 
 counters = tables.counters
 users = tables.users
@@ -163,11 +164,11 @@ def test_a_memory_makes_a_thing_anew_when_its_row_has_changed():
 class Slow:
     """Counts who reads, and keeps them where they are but for the main thread."""
 
-    def __init__(self, monkeypatch, *, waits: float) -> None:
+    def __init__(self, database, monkeypatch, *, waits: float) -> None:
         self.began = threading.Semaphore(0)
         self.may_end = threading.Event()
         monkeypatch.setattr(Reader, "rows", self.rows)
-        monkeypatch.setattr(reading, "_LONGEST_WAIT_SECONDS", waits)
+        monkeypatch.setattr(database.scanner, "_lane", Lane(waits))
 
     def rows(self, *arguments):
         self.began.release()
@@ -188,7 +189,7 @@ class Slow:
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_who_goes_through_much_of_the_database_waits_for_who_is_at_it(database, monkeypatch):
-    slow = Slow(monkeypatch, waits=30)
+    slow = Slow(database, monkeypatch, waits=30)
 
     with slow.read_by(database), slow.read_by(database) as second:
         assert slow.began.acquire(timeout=30)
@@ -200,7 +201,7 @@ def test_who_goes_through_much_of_the_database_waits_for_who_is_at_it(database, 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_nobody_waits_for_long_behind_who_goes_through_much_of_it(database, monkeypatch):
-    slow = Slow(monkeypatch, waits=0.01)
+    slow = Slow(database, monkeypatch, waits=0.01)
 
     with slow.read_by(database), slow.read_by(database):
         assert slow.began.acquire(timeout=30)
@@ -209,7 +210,7 @@ def test_nobody_waits_for_long_behind_who_goes_through_much_of_it(database, monk
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_who_takes_part_in_a_transaction_waits_for_nobody_who_reads(database, monkeypatch):
-    slow = Slow(monkeypatch, waits=30)
+    slow = Slow(database, monkeypatch, waits=30)
 
     with slow.read_by(database), database.write() as work, work.shared():
         assert slow.began.acquire(timeout=30)

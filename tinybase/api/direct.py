@@ -9,8 +9,6 @@ application more to do than we have.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -20,6 +18,7 @@ from tinybase.api.cors import Cors
 from tinybase.api.dispatch import Endpoint
 from tinybase.api.headers import check_head, complete, enter, leave
 from tinybase.api.reply import Reply
+from tinybase.lane import Lane
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -36,27 +35,6 @@ class _Node:
         self.free: _Node | None = None
         self.parameters: tuple[str, ...] = ()
         self.endpoints: dict[str, Endpoint] = {}
-
-
-class Lane:
-    """Lets readers through one by one, as long as they are quick."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._taken_at = 0.0
-
-    def enter(self) -> bool:
-        """Wait for one's turn, but not for long; say whether it has come, until :meth:`leave`."""
-        if not self._lock.acquire(blocking=False):
-            is_slow = time.monotonic() - self._taken_at > _LONGEST_WAIT_SECONDS
-            if is_slow or not self._lock.acquire(timeout=_LONGEST_WAIT_SECONDS):
-                return False
-        self._taken_at = time.monotonic()
-        return True
-
-    def leave(self) -> None:
-        """Let the next one through."""
-        self._lock.release()
 
 
 class DirectEntry:
@@ -84,7 +62,7 @@ class DirectEntry:
         self._answer_error = answer_error
         self._flask: WSGIApplication = app.wsgi_app
         self._tree = _Node()
-        self._lane = Lane()
+        self._lane = Lane(_LONGEST_WAIT_SECONDS)
         self._in_lane = ("GET",) if one_by_one else ()
         for path, endpoint in endpoints:
             self._add(path, endpoint)

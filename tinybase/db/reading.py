@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, Select
 
 from tinybase.db.raw import RawConnections, Rows, Statement
+from tinybase.lane import Lane
 
 __all__ = ["Memory", "Reader", "Rows", "Scanner", "Statement"]
 
@@ -108,14 +108,14 @@ class Scanner(Reader):
         setup = f"PRAGMA cache_size = -{_SCANNER_CACHE_KIB}"
         connections = RawConnections(engine, most_free=1, setup=setup)
         super().__init__(engine, connections, fallback, joined_to)
-        self._turn = threading.Lock()
+        self._lane = Lane(_LONGEST_WAIT_SECONDS)
 
     def rows(self, statement: Statement, values: Mapping[str, Any]) -> Rows:
         """Return the rows that a statement finds now."""
         # Whoever takes part in a transaction may hold the lock that others wait for.
-        has_turn = self._joined_to() is None and self._turn.acquire(timeout=_LONGEST_WAIT_SECONDS)
+        has_lane = self._joined_to() is None and self._lane.enter()
         try:
             return super().rows(statement, values)
         finally:
-            if has_turn:
-                self._turn.release()
+            if has_lane:
+                self._lane.leave()

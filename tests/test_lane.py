@@ -1,4 +1,4 @@
-"""Readers go one by one, and nobody waits for long."""
+"""Threads go one by one, and nobody waits for long."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import time
 
 import pytest
 
-from tinybase.api import direct
-from tinybase.api.direct import Lane
+from tinybase.lane import Lane
 
 WAIT_SECONDS = 1.0
 
 
 @pytest.fixture
-def lane(monkeypatch: pytest.MonkeyPatch) -> Lane:
-    monkeypatch.setattr(direct, "_LONGEST_WAIT_SECONDS", WAIT_SECONDS)
-    return Lane()
+def lane() -> Lane:
+    return Lane(WAIT_SECONDS)
 
 
 def entered_within(lane: Lane) -> tuple[bool, float]:
