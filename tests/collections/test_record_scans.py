@@ -113,12 +113,11 @@ def rename(room, before, after):
         work.connection.exec_driver_sql(f"ALTER TABLE {before} RENAME TO {after}")
 
 
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True, scope="session")
 def test_what_goes_through_a_large_collection_is_read_where_others_are_not_kept_waiting(
     posts, monkeypatch
 ):
     database, read = posts.database, []
-    if database.scanner is database.reader:
-        pytest.skip("on PostgreSQL each has a process of its own")
     rows = database.scanner.rows
     monkeypatch.setattr(database.scanner, "rows", lambda *given: read.append(1) or rows(*given))
 

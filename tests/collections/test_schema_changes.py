@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
 
@@ -276,21 +277,33 @@ def test_what_fitted_a_collection_that_was_seen_has_to_fit_it_as_it_is(room):
         room.records.create(user, stale, {"a": "x"})
 
 
+def after_each_write(
+    room: Any, monkeypatch: pytest.MonkeyPatch, what: Callable[[], object]
+) -> None:
+    """Have two records filled in each transaction, and something done after it."""
+    write = room.database.write
+
+    @contextmanager
+    def write_and_then() -> Any:
+        with write() as work:
+            yield work
+        what()
+
+    monkeypatch.setattr(changes, "_FILLED_AT_ONCE", 2)
+    monkeypatch.setattr(room.database, "write", write_and_then)
+
+
 def test_others_write_while_many_records_are_given_a_new_field(make_room, monkeypatch):
     room, other = make_room(), make_room()
     room.make("posts", {"name": "a"})
     room.fill("posts", *({"a": str(n)} for n in range(7)))
-    monkeypatch.setattr(changes, "_FILLED_AT_ONCE", 2)
-    write, meanwhile = room.database.write, []
+    meanwhile = []
 
-    @contextmanager
-    def write_and_let_others() -> Any:
-        with write() as work:
-            yield work
+    def let_others() -> None:
         if len(meanwhile) < 3:
             meanwhile.extend(other.fill("posts", {"a": "new"}))
 
-    monkeypatch.setattr(room.database, "write", write_and_let_others)
+    after_each_write(room, monkeypatch, let_others)
     field = {"name": "b", "default": "é", "indexed": True}
     change(room, {"name": "a"}, field, {"name": "c", "type": "list"})
 
@@ -305,18 +318,14 @@ def test_who_was_quicker_with_the_same_field_loses_nothing(make_room, monkeypatc
     room, other = make_room(), make_room()
     room.make("posts", {"name": "a"})
     room.fill("posts", *({"a": str(n)} for n in range(7)))
-    monkeypatch.setattr(changes, "_FILLED_AT_ONCE", 2)
-    write, quicker = room.database.write, []
+    quicker = []
 
-    @contextmanager
-    def write_and_be_overtaken() -> Any:
-        with write() as work:
-            yield work
+    def be_overtaken() -> None:
         if not quicker:
             quicker.append(change(other, {"name": "a"}, {"name": "b"}))
             other.fill("posts", {"a": "new", "b": "mine"})
 
-    monkeypatch.setattr(room.database, "write", write_and_be_overtaken)
+    after_each_write(room, monkeypatch, be_overtaken)
     change(room, {"name": "a"}, {"name": "b", "default": "x"})
 
     assert quicker

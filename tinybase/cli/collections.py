@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -23,7 +24,6 @@ from tinybase.cli.output import (
 from tinybase.collections.changes import Report
 from tinybase.collections.compiled import DATA
 from tinybase.config import Config
-from tinybase.errors import Fault
 
 name_argument = click.argument("name")
 schema_option = click.option(
@@ -166,11 +166,10 @@ def _tell(report: Report, *, as_json: bool) -> None:
     if as_json:
         emit_json(report.as_dict())
     else:
-        conflicts = [*report.duplicates, *report.invalid]
         rows = [
-            {"record": each.record_id, "field": _field(fault), "why": fault.msg}
-            for each in conflicts
-            for fault in each.faults
+            {"record": each["record_id"], "field": _field(error["loc"]), "why": error["msg"]}
+            for each in report.conflicts
+            for error in each["errors"]
         ]
         checked = counted(report.records_checked, "record")
         table(rows, ["Record", "Field", "Why"], empty=f"Checked {checked}; all of them fit.")
@@ -178,8 +177,8 @@ def _tell(report: Report, *, as_json: bool) -> None:
         click.get_current_context().exit(1)
 
 
-def _field(fault: Fault) -> str:
-    return ".".join(map(str, fault.loc[len(DATA) :]))
+def _field(place: Sequence[str | int]) -> str:
+    return ".".join(map(str, place[len(DATA) :]))
 
 
 @command.command("disown")
