@@ -1,7 +1,7 @@
 """Commands that are killed, interrupted or failed by the disk leave the set before or after.
 
 How that is done, and at which moments, is told in :mod:`reliability.kills`. The variable
-``TINYBASE_TEST_KILLS`` says at about how many moments commands are killed once, 100; with 2000
+``TINYBASE_TEST_KILLS`` says at about how many moments commands are killed once, 150; with 2000
 it is at every call of each of them, and more than 2000 kills in all.
 """
 
@@ -22,7 +22,7 @@ from .kills import TWO, Ground, Operation, Outcome
 from .seccomp import Unsupported
 from .warm import Plant
 
-KILLS = int(os.environ.get("TINYBASE_TEST_KILLS", "100"))
+KILLS = int(os.environ.get("TINYBASE_TEST_KILLS", "150"))
 FAILS, LAST = "install what does not load", "uninstall the last"
 OPERATIONS = {
     "install": 22,
@@ -109,7 +109,7 @@ def test_a_recovery_can_be_killed_too(name: str, shooting: Range) -> None:
 
 def test_what_a_killed_command_left_running_reaches_no_later_set(shooting: Range) -> None:
     install = shooting.operations["install"]
-    points = install.of_children() if KILLS > 100 else install.of_children()[:2]
+    points = install.of_children() if KILLS > 150 else install.of_children()[:2]
 
     outcomes = [item for p in points for item in shooting.do(shooting.ground.orphan, install, p)]
 
