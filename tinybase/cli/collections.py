@@ -150,6 +150,8 @@ def update(
         if dry_run:
             _tell(services.collections.check(name, **changes), as_json=as_json)
             return
+        if schema is not None and not as_json:
+            note("Going through the records, which others may write meanwhile.")
         changed = services.collections.update(name, **changes, force=force)
     if as_json:
         emit_json(CollectionResponse().dump(changed))
